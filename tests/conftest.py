@@ -86,7 +86,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """Coverage pauses for what is not counted, its fixtures included."""
     plugin = item.config.pluginmanager.getplugin("_cov")
     counts = getattr(plugin, "cov_controller", None)
-    if counts is None or _folder(item) not in NOT_COUNTED:
+    counted = _folder(item) not in NOT_COUNTED and item.get_closest_marker("not_counted") is None
+    if counts is None or counted:
         return (yield)
     counts.pause()
     try:

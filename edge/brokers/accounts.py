@@ -71,7 +71,8 @@ def access_of(
     """
     topics = Topics(config.prefix, config.site)
     heard, said = tuple(sensor_filters(config)), tuple(_written(config, assets))
-    commands = (*command_filters(config), *own_filters(config))
+    asked = (topics.status, topics.health)  # by `andon doctor`, with the gateway's account
+    commands = (*command_filters(config), *own_filters(config), *asked)
     people = [
         *_operators(config, topics, said, operators),
         *(_dashboard(name, topics, said) for name in dashboards),

@@ -83,6 +83,7 @@ def test_a_fault_of_its_own_at_the_same_time_is_not_swallowed() -> None:
 
 
 @pytest.mark.parametrize("step", [1, 7, 30, 60])
+@pytest.mark.not_counted
 def test_the_cut_of_the_stream_changes_no_group_and_no_member(step: int) -> None:
     """The same revisions on every topic, word for word but for the rounding of scores."""
     expected, found = flooded().contents(), flooded(step).contents()

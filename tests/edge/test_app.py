@@ -198,6 +198,7 @@ def undisturbed(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield Undisturbed(World(tmp_path_factory.mktemp("undisturbed"), bundle, patch))
 
 
+@pytest.mark.not_counted
 def test_a_process_killed_after_any_step_loses_no_alert_and_changes_none(
     undisturbed: Undisturbed, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

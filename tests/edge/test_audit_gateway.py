@@ -75,6 +75,7 @@ def whole(state: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["syncing", "put"])
+@pytest.mark.not_counted
 def test_killed_anywhere_around_a_commit_every_entry_stands_once(
     name: str, patched: pytest.MonkeyPatch, bundle_path: Path, tmp_path: Path
 ) -> None:

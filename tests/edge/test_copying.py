@@ -120,6 +120,7 @@ def with_learners(settings: GatewaySettings) -> GatewaySettings:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.not_counted
 def test_in_slices_or_at_once_a_checkpoint_is_the_same(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,6 +97,7 @@ def test_the_shift_has_all_of_it(whole: Reloaded) -> None:
 
 
 @pytest.mark.parametrize("part", range(24))
+@pytest.mark.not_counted
 def test_a_reload_changes_nothing_that_is_said(whole: Reloaded, part: int) -> None:
     """Byte for byte, at each of 24 places between two stimuli."""
     at = 1 + part * (whole.stimuli - 2) // 23

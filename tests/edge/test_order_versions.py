@@ -215,6 +215,7 @@ def crowd_out(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(("action", "at_s"), [("cancel", 100), ("check_out", 320)])
+@pytest.mark.not_counted
 def test_an_order_that_was_ended_stays_so_however_much_happens_since(
     action: str, at_s: int
 ) -> None:

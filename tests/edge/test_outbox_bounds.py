@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Final
 
+import pytest
+
 from edge.brokers.delivery import Delivery
 from edge.records import Publish
 from edge.storage import outbox as outboxes
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import pytest
 
 MIB: Final = 1 << 20
 DAY_S: Final = 86_400.0
@@ -78,6 +79,7 @@ def size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
+@pytest.mark.not_counted
 def test_days_without_a_broker_stay_within_their_bytes_and_lose_the_oldest_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

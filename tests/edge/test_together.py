@@ -26,6 +26,7 @@ SEEDS = range(int(os.environ.get("TOGETHER_SEEDS", "3")))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.not_counted
 def test_by_columns_or_one_by_one_all_is_the_same(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

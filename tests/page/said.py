@@ -112,13 +112,15 @@ def event_of(said: AlertPayload, **more: object) -> EventPayload:
     return msgspec.convert(given | more, EventPayload)
 
 
-def jobs(asset: str, *, ts_ms: int = T0_MS, proposals: int = 0, quote: str = "q") -> JobsPayload:
+def jobs(
+    asset: str, *, ts_ms: int = T0_MS, proposals: int = 0, quote: str = "q", instrument: str = "tcp"
+) -> JobsPayload:
     """The retained list of an asset."""
     made = tuple(
         JobPayload(
             job_id=f"{asset}-p{i}",
             kind="calibration",
-            instrument="tcp",
+            instrument=instrument,
             state="proposed",
             witness="",
             opened_by="",

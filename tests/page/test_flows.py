@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -90,6 +92,13 @@ def _shows_as_time_goes(
     wait_until(there, seconds_max=60.0, what=f"{text} in {place}")
 
 
+def _tell(capsys: pytest.CaptureFixture[str], what: str, begin_s: float) -> None:
+    """A figure of this machine, to be read; no limit."""
+    took_ms = round((time.monotonic() - begin_s) * 1000)
+    with capsys.disabled():
+        print(f"\noperator's page: {json.dumps({what: took_ms})}")  # noqa: T201 - a figure
+
+
 def _text(page: Page, place: str) -> str:
     return page.locator(place).first.inner_text()
 
@@ -103,6 +112,7 @@ def test_a_spike_is_grey_and_rings_when_its_job_is_cancelled(
     mosquitto: Mosquitto,
     page_of: Callable[[Path], PageProcess],
     watched: Watched,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The headline counts it, its card names job and end, and *Cancel job* lets it ring."""
     cell, _, _ = plant
@@ -118,9 +128,11 @@ def test_a_spike_is_grey_and_rings_when_its_job_is_cancelled(
     page.get_by_role("switch").check()
     _shows(page, "#alerts .arow", "would ring")
     page.get_by_role("switch").uncheck()
+    begin_s = time.monotonic()
     page.locator(f"{card} [data-act=cancel]").click()
-    _feed(plant, mosquitto, QUIET, QUIET + 6)
+    publish(mosquitto.port, cell.messages[QUIET : QUIET + 6])
     _shows(page, "#alerts .arow", "r2")
+    _tell(capsys, "cancelled_job_rings_ms", begin_s)
     page.locator(card).wait_for(state="detached")
     _shows(page, "#n-with", "1")
 
@@ -130,6 +142,7 @@ def test_a_log_line_is_confirmed_and_the_next_spike_is_grey(
     mosquitto: Mosquitto,
     page_of: Callable[[Path], PageProcess],
     watched: Watched,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """It proposes, one tap confirms, and what follows is kept quiet by the same detector."""
     cell, heard, _ = plant
@@ -143,8 +156,10 @@ def test_a_log_line_is_confirmed_and_the_next_spike_is_grey(
     page.locator("#log-form button[type=submit]").click()
     proposal = "[data-proposal]:has-text('start gas flow cal')"
     _shows_as_time_goes(page, proposal, "Calibration", mosquitto, cell, left)
+    begin_s = time.monotonic()
     page.locator(proposal).locator("[data-act=confirm]").click()
     _shows_as_time_goes(page, ".card.open_work .item", "under way", mosquitto, cell, left)
+    _tell(capsys, "confirmed_line_counts_ms", begin_s)
     publish(mosquitto.port, [cell.messages[i] for i in left])
     _shows(page, ".card.suppressed .item", "r2")
     _shows(page, "#n-without", "1 alert")
@@ -170,6 +185,8 @@ def test_an_alert_is_read_acknowledged_shelved_and_labelled(
     page.locator("#alert .checks li").first.wait_for()
     page.locator("#alert .trend canvas").wait_for()
     assert page.locator("#alert .shares li").count() > 2
+    assert "heard since" in _text(page, "#alert .trend-note .since")
+    _follows_the_work(page)
     _reads_the_passage(page)
     page.locator("[data-act=ack]").click()
     _shows(page, "#alert .chip", "acknowledged")
@@ -192,6 +209,26 @@ def test_an_alert_is_read_acknowledged_shelved_and_labelled(
 
 def _answered(heard: Subscriber, command: str) -> bool:
     return any(one.body["command"] == command for one in heard.of("cmd_result"))
+
+
+def _follows_the_work(page: Page) -> None:
+    """On the line of time each job has a bar; its row below is a tap or a key away."""
+    line = page.locator("#alert .timeline .lanes").bounding_box()
+    bars = page.locator("#alert .timeline button.job")
+    assert line is not None
+    assert bars.count() >= 1
+    for bar in bars.all():
+        box = bar.bounding_box()
+        assert box is not None
+        assert line["x"] - 1 <= box["x"]
+        assert box["x"] + box["width"] <= line["x"] + line["width"] + 1
+        assert "UTC" in (bar.get_attribute("title") or "")
+    job = bars.first.get_attribute("data-job")
+    bars.first.focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.dataset.work") == job
+    assert page.locator("#alert .timeline .event").count() >= 1
+    assert page.locator("#alert .timeline .here").is_visible()
 
 
 def _reads_the_passage(page: Page) -> None:

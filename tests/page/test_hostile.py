@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import pytest
 
 from edge.brokers.endpoint import Endpoint
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import msgspec
     from playwright.sync_api import Page
 
     from tests.broker.conftest import Mosquitto
@@ -105,12 +105,15 @@ def test_words_stay_words_wherever_they_come_from(
     told = (rang, event, still, event_of(still), health(T0_MS + 200_000))
     served = page_of(config)
     page = watched.open(served.url)
-    _say(mosquitto, *told, jobs(asset, proposals=2, quote=attack))
+    _say(mosquitto, *told, jobs(asset, proposals=2, quote=attack, instrument=attack))
     page.locator("#alerts .arow").first.wait_for()
     page.locator("#alert .checks li").first.wait_for()
     page.locator(".card.to_confirm q").first.wait_for()
     page.locator(".card.suppressed .item").first.wait_for()
     assert attack in (page.locator("#alert .checks li").first.text_content() or "")
+    bar = page.locator("#alert .timeline button.job").first
+    assert attack in (bar.text_content() or "")
+    assert attack in (bar.get_attribute("title") or "")
     assert attack in (page.locator(".card.to_confirm q").first.text_content() or "")
     _nothing_ran(page)
     page.locator("#open-search").click()
@@ -119,6 +122,19 @@ def test_words_stay_words_wherever_they_come_from(
     page.locator("dialog.search .hit").first.click()
     page.locator("dialog.paper mark").wait_for()
     _nothing_ran(page)
+
+
+def test_a_job_that_opens_within_the_time_it_was_planned_in_is_under_way(
+    mosquitto: Mosquitto, tmp_path: Path, page_of: Callable[[Path], PageProcess], watched: Watched
+) -> None:
+    """Two words of one plant time, of which only the state differs."""
+    page = watched.open(page_of(plants.settings(tmp_path)).url)
+    said = jobs("r1", proposals=1)
+    for state, words in (("scheduled", "planned"), ("open", "under way")):
+        job = msgspec.structs.replace(said.proposals[0], state=state)
+        _say(mosquitto, health(), msgspec.structs.replace(said, jobs=(job,), proposals=()))
+        page.locator(".card.open_work .item").filter(has_text=words).wait_for()
+        assert page.locator(".card.open_work .item").count() == 1
 
 
 def test_a_policy_bars_scripts_and_addresses_of_others(

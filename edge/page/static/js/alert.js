@@ -7,6 +7,7 @@ import { askWith, silenceForm } from "./forms.js";
 import { openPaper, quoted } from "./paper.js";
 import { number, t, word } from "./strings.js";
 import { all, now, onChange, rows, some, view } from "./store.js";
+import { makeTimeline } from "./timeline.js";
 import { lasting, time } from "./times.js";
 import { makeTrend, moveTrend } from "./trend.js";
 import { worksOf } from "./work.js";
@@ -166,7 +167,7 @@ function similar() {
 
 function works(event) {
   const found = worksOf(event.asset);
-  return found.length ? h("section", {}, h("h3", {}, t("work_on", { asset: event.asset })), h("ul", { class: "works" }, found)) : "";
+  return found.length ? h("section", {}, h("h3", {}, t("work_on", { asset: event.asset })), makeTimeline(event.asset), h("ul", { class: "works" }, found)) : "";
 }
 
 function folded(name, title, open, ...inside) {

@@ -11,6 +11,7 @@ const KEEP = 1500;
 const SPAN_S = 3600; // shown at first: the newest hour of plant time
 const place = h("div", { class: "trend" });
 const note = h("div", { class: "trend-note" });
+const since = h("span", { class: "since" }); // scores before the page began to listen are nobody's
 const whole = h("div", {}, place, note);
 let asset = "", plot = null, points = [[], [], []], timer = 0;
 
@@ -95,8 +96,10 @@ function draw() {
     plot?.destroy();
     plot = make(width);
     plot.made = document.documentElement.dataset.theme;
-    fill(note, h("span", {}, `— ${t("score")}`), h("span", {}, `- - ${t("threshold")}`), h("span", {}, `▌ ${t("trend_bands")}`));
+    fill(note, h("span", {}, `— ${t("score")}`), h("span", {}, `- - ${t("threshold")}`), h("span", {}, `▌ ${t("trend_bands")}`), since);
   } else plot.setData(points);
+  const [first, last] = [points[0][0], points[0].at(-1)];
+  since.textContent = last - first < SPAN_S ? t("trend_since", { time: clock(first * 1000) }) : "";
 }
 
 window.addEventListener("theme", () => { plot?.destroy(); plot = null; draw(); });

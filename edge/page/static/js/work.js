@@ -31,7 +31,7 @@ let drawn = "";
 function draw() {
   const minute = Math.floor(now() / 60000);
   const alerts = all("alert/"), jobs = all("job/");
-  const state = JSON.stringify([minute, known(), alerts.filter((one) => one.suppressed_or_shelved || one.suppressed || one.shelved || one.out_of_service).map((one) => [one.id, one.revision]), jobs.map((one) => [one.asset, one.ts_ms, one.jobs.length, one.proposals.length, one.silences.length])]);
+  const state = JSON.stringify([minute, known(), alerts.filter((one) => one.suppressed_or_shelved || one.suppressed || one.shelved || one.out_of_service).map((one) => [one.id, one.revision]), jobs.map((one) => [one.asset, one.ts_ms, one.jobs.map((job) => [job.job_id, job.state, job.fuse_ms, job.valid_to_ms]), one.proposals.length, one.silences.length])]);
   if (state === drawn) return; // a button under a finger stays where it is
   drawn = state;
   put("suppressed", alerts.filter((one) => one.suppressed).sort((a, b) => b.begin_ms - a.begin_ms), suppressed);
@@ -115,7 +115,7 @@ export function worksOf(asset) {
   const told = rows.get(`job/${asset}`);
   if (!told) return [];
   const every = [...told.jobs, ...told.proposals].sort((a, b) => (b.valid_from_ms ?? 0) - (a.valid_from_ms ?? 0));
-  return every.slice(0, 30).map((job) => h("li", {},
+  return every.slice(0, 30).map((job) => h("li", { "data-work": job.job_id },
     h("span", { class: "faint" }, job.valid_from_ms === null ? "–" : time(job.valid_from_ms, now()), job.valid_to_ms === null ? "" : [" – ", time(job.valid_to_ms, now())]),
     h("span", { class: "m" }, title(job), job.valid_from_ms !== null && job.valid_to_ms !== null ? ` · ${lasting(job.valid_to_ms - job.valid_from_ms)}` : "", job.quotes[0] ? h("div", { class: "faint" }, `“${job.quotes[0]}”`) : ""),
     h("span", { class: "chip" }, word("job", job.state))));
