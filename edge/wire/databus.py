@@ -8,8 +8,8 @@
             [{"name": "Speed", "id": "101", "dataType": "Real"}]}]}]}
 
 Numbers may stand in quotes, 64-bit ones always do. An id is unique within its connection and no
-further: two PLCs of one connector may both have a 101, and the topic says whose it is. A value whose
-id no metadata have told yet has no name: it is counted, and not taken.
+further: two PLCs of one connector may both have a 101, and the topic says whose it is. A value
+whose id no metadata have told yet has no name: it is counted, and not taken.
 """
 
 from __future__ import annotations

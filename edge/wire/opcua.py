@@ -7,8 +7,8 @@
     {"NodeId": "ns=2;s=Heat", "DisplayName": "Heat", "Value": {"Value": 99, ...}}
 
 A field is a value, a variant with its type, or a DataValue with status and times. Messages of
-metadata and status have no values. 64-bit numbers stand in quotes, as Part 6 has it. There the years
-1 and 9999 stand for a time that is null or beyond what a platform knows: none is told. What a
+metadata and status have no values. 64-bit numbers stand in quotes, as Part 6 has it. There the
+years 1 and 9999 stand for a time that is null or beyond what a platform knows: none is told. What a
 DataValue leaves out is null, its value too.
 """
 
