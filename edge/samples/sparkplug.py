@@ -155,7 +155,7 @@ class Sparkplug:
             return (quick,)
         found = read_payload(payload, topic=topic)
         if told.kind in DEATHS:
-            self._died(told, found, received_ns, live=live)
+            self._died(told, found, asset, received_ns, live=live)
             return ()
         if live and told.kind == NODE_BIRTH:
             self.nodes.begins(told.node, found.seq)
@@ -223,7 +223,9 @@ class Sparkplug:
         known = self.births.get(node)
         return session != NO_SESSION and known is not None and known.session == session
 
-    def _died(self, told: Topic, said: Payload, received_ns: int, *, live: bool) -> None:
+    def _died(
+        self, told: Topic, said: Payload, asset: str, received_ns: int, *, live: bool
+    ) -> None:
         known = self.births.get(told.key)
         died, alive = _session(said.metrics), known.session if known is not None else NO_SESSION
         if NO_SESSION not in (died, alive) and 0 < (alive - died) % SESSIONS < SESSIONS // 2:
@@ -234,7 +236,9 @@ class Sparkplug:
         else:
             self._number(told, said.seq, received_ns, live=live)
         gone = [key for key in self.births if self._is_of(key, told.key)]
-        mine = {self.births[key].asset for key in gone} | {told.key.rpartition("/")[2]}
+        mine = {self.births[key].asset for key in gone}
+        if asset == told.key.rpartition("/")[2]:  # it is the asset, born or not; no name of another
+            mine.add(asset)
         if told.key == told.node:
             self._forget(f"{told.node}/")
         self._forget(told.key, exactly=True)

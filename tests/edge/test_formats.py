@@ -217,6 +217,31 @@ def test_a_data_value_without_a_value_is_null(null: dict[str, str]) -> None:
     assert "a" in {tag for _, tag, _, _, _ in found}
 
 
+def test_small_times_of_senml_count_from_now() -> None:
+    """RFC 8428, 4.5.3: a pack of the last seconds, each value at its own."""
+    source = Source(topic="senml/{asset}", format="senml")
+    pack = [
+        {"n": "a", "t": -2, "v": 1.5},
+        {"n": "a", "t": -0.5, "v": 2.5},
+        {"n": "a", "v": 3.5},
+        {"bt": -10, "n": "b", "t": 4, "v": 4.5},
+        {"n": "c", "v": 5.5},
+    ]
+    made, counts = decoders()
+    found = heard(made, source, "senml/p7", json.dumps(pack).encode())
+    told = {(tag, t_ns - START, value) for _, tag, t_ns, value, _ in found if not is_nan(value)}
+    half = 5 * 10**8
+    assert told == {
+        ("a", -4 * half, 1.5), ("a", -half, 2.5), ("a", 0, 3.5), ("b", -12 * half, 4.5),
+        ("c", -20 * half, 5.5),
+    }  # fmt: skip
+    assert counts.get("duplicate", 0) == 0
+    for bad in (-(1 << 28), -1e300, 1e300, True):
+        with pytest.raises(WireError) as refused:
+            heard(made, source, "senml/p7", json.dumps([{"n": "a", "t": bad, "v": 1}]).encode())
+        assert refused.value.reason == "bad_time"
+
+
 def test_metadata_of_the_databus_are_listened_to() -> None:
     """They come beside the values, and are nobody's."""
     source = Source(topic="ie/d/j/simatic/v1/+/dp/r/#", format="databus")

@@ -55,6 +55,26 @@ def test_a_death_is_late_only_where_its_session_is_an_earlier_one(died: int, lat
 
 
 @pytest.mark.parametrize(
+    ("kind", "asset", "news"),
+    [
+        ("DDEATH/n2/r1", "n2-r1", []),  # an asset of ours has the name of a device of another node
+        ("NDEATH/r1", "", []),  # or of a node whose devices are ours
+        ("DDEATH/n/r1", "r1", ["died"]),  # born or not
+        ("NDEATH/r1", "r1", ["died"]),
+        ("DDEATH/r1/d", "r1", []),  # of the node r1, others of its devices may live
+    ],
+)
+def test_who_is_not_born_dies_by_its_own_name_alone(kind: str, asset: str, news: list[str]) -> None:
+    """A death of whoever else has a level of that name is none of the asset's."""
+    sparkplug = Sparkplug({}, {}, assets={"r1", "n2-r1"})
+    level, _, rest = kind.partition("/")
+    topic = f"spBv1.0/g/{level}/{rest}"
+    sparkplug.take(encode_payload([]), topic=topic, asset=asset, received_ns=START)
+    assert [one.what for one in sparkplug.news if one.asset == "r1"] == news
+    assert ("r1" in sparkplug.dead) == bool(news)
+
+
+@pytest.mark.parametrize(
     ("topic", "lane"),
     [
         ("DBIRTH/n/low", ("low", Rank.WATCHED)),
