@@ -244,8 +244,8 @@ class Sparkplug:
         self._forget(told.key, exactly=True)
         count(self._counts, "sparkplug_deaths", 1)
         left = {birth.asset for birth in self.births.values()}  # of a node's devices one may live
-        for asset in sorted(mine - left):
-            self._tell(DIED, asset, told)
+        for one in sorted(mine - left):
+            self._tell(DIED, one, told)
 
     def _forget(self, key: str, *, exactly: bool = False) -> None:
         """Forget one birth, or all whose keys begin so."""
