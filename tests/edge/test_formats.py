@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 GOLDEN: Final = sorted(
     (Path(__file__).resolve().parent.parent / "golden" / "payloads").glob("*.json")
 )
+VALS_101: Final = b'{"vals": [{"id": "101", "val": 3}]}'
 START_UA: Final = 1_760_000_000 * 10**9  # 2025-10-09T08:53:20Z
 BIG: Final = st.floats(-1e15, 1e15, allow_nan=False)
 NAMES: Final = st.text("abcXYZ019_", min_size=1, max_size=8)
@@ -299,8 +300,7 @@ def test_ids_of_the_databus_are_those_of_their_connection(*, told: bool) -> None
     for place, asset, tag in (
         ("PLC1", "PLC1", "Speed"), ("PLC2", "PLC2", "Torque"), ("Plant_3", "Plant 3", "Flow"),
     ):  # fmt: skip
-        one = b'{"vals": [{"id": "101", "val": 3}]}'
-        found = heard(made, source, f"{head}/{place}/default", one)
+        found = heard(made, source, f"{head}/{place}/default", VALS_101)
         assert [one[:2] for one in found] == [(asset, tag)]
     if told:  # of a connection that has no such id it is not known yet
         one = b'{"vals": [{"id": "102", "val": 3}]}'
