@@ -113,6 +113,18 @@ class Client(ReadAhead, paho.Client):
             raise
         return came
 
+    def _sock_send(self, buf: bytes | bytearray) -> int:
+        try:
+            sent: int = super()._sock_send(buf)
+        except BlockingIOError:
+            raise
+        except OSError:
+            if self._endpoint.tls is not None:  # it says why before it closes: still unread
+                with suppress(OSError):
+                    self._sock_recv(1)
+            raise
+        return sent
+
     def _reconnect_wait(self) -> None:
         with self._reconnect_delay_mutex:
             before_s, longest_s = self._reconnect_delay, self._reconnect_max_delay

@@ -5,6 +5,7 @@ Every broker here is a real mosquitto with certificates that were made a moment 
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import threading
@@ -13,6 +14,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import paho.mqtt.client as paho
 import pytest
 
 from edge.brokers.endpoint import Endpoint
@@ -250,6 +252,23 @@ def test_who_cannot_be_verified_is_not_talked_to(plant: Plant, attack: str) -> N
         refused_with(spied.link.refusal)
     finally:
         spied.link.stop()
+
+
+def test_the_brokers_word_is_read_when_it_does_not_listen_any_more(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says why and closes: whichever of reading and writing finds that out first."""
+
+    def too_late(client: paho.Client, packet: bytes) -> int:
+        connection = client.socket()
+        select.select([connection], [], [], 10)  # its alert has come
+        socket.socket.shutdown(connection, socket.SHUT_WR)
+        return sends(client, packet)
+
+    sends = paho.Client._sock_send
+    monkeypatch.setattr(paho.Client, "_sock_send", too_late)
+    endpoint = client_of_another_authority(plant)
+    assert "does not know the authority" in _refusal(lambda: Collector(endpoint, ["#"]))
 
 
 def _refusal(connect: Callable[[], Any]) -> str:
