@@ -62,9 +62,11 @@ def test_no_two_entities_share_a_topic_or_an_id(assets: list[str]) -> None:
     found = Discovery(TOPICS, prefix="ha").messages(assets, ["line-a b", "line-a_b"])
     entities = [msgspec.json.decode(payload) for payload in found.values()]
     assert len({one["unique_id"] for one in entities}) == len(entities) == len(found)
-    for topic in found:
-        prefix, _component, *levels, last = topic.split("/")
+    for topic, payload in found.items():
+        prefix, component, *levels, last = topic.split("/")
         assert (prefix, last) == ("ha", "config")
+        named = msgspec.json.decode(payload)
+        assert named["default_entity_id"] == f"{component}.{named['object_id']}"
         assert all(LEVEL.fullmatch(level) for level in levels)
         assert len("".join(levels)) < 200
     tracks = {one["state_topic"] for one in entities}
