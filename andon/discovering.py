@@ -46,6 +46,8 @@ def discover(
 
     if out is not None and out.exists() and not force:
         raise ConfigError(f"{out} is there already; name another file with -o, or add --force")
+    if out is not None and not out.parent.is_dir():
+        raise ConfigError(f"{out}: there is no directory {out.parent}; make it, or name another")
     for name, text in (("--site", site), ("--prefix", prefix)):
         if not is_asset_id(text):
             raise typer.BadParameter(f"{name} is {text!r}, expected a name without / + #")

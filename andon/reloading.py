@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 WAIT_S: Final = 60.0  # for the gateway's answer; a stop and a start take a second or two
 LOOK_S: Final = 0.1
+OTHER_FILE: Final = (
+    "nothing was taken over: the gateway reads another file than this one, or has other ANDON__..."
+    " variables, and finds nothing new there; name the file that `andon run` was given"
+)
 
 
 def reload(
@@ -26,7 +30,8 @@ def reload(
 ) -> None:
     r"""Let a running gateway take over a changed gateway.toml and its tables; shows what changes.
 
-    A file that is not valid, or changes what needs a restart, changes nothing (exit code 1).
+    A file that is not valid, or changes what needs a restart, changes nothing (exit code 2). Exit
+    code 1: it was not taken over.
 
     \b
     Examples:
@@ -35,11 +40,11 @@ def reload(
     """
     from edge.configuration.changes import changes, shown
     from edge.configuration.config import load
-    from edge.gateway.reloading import placed, refuse_restart, running_in, try_out
+    from edge.gateway.reloading import asked_of, placed, refuse_restart, try_out
 
     found = load(config)
     state = found.path(found.journal.dir)
-    running = running_in(state)
+    running = asked_of(state)
     differs = changes(running.config, placed(found))
     say = console()
     for line in shown(differs):
@@ -69,9 +74,9 @@ def _answer(state: Path, before: Running) -> int:
             console().print("taken over")
             return 0
         if now.asked > before.asked:
-            said = f"refused: {now.refused}" if now.refused else "nothing changed for the gateway"
+            said = f"refused: {now.refused}" if now.refused else OTHER_FILE
             console().print(said, markup=False, highlight=False, soft_wrap=True)
-            return 1 if now.refused else 0
+            return 1
         time.sleep(LOOK_S)
     console().print(f"no answer within {WAIT_S:.0f} s; its log says more")
     return 1

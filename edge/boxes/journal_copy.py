@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from edge.boxes.archive import BackupError
 from edge.storage.formats import CHECKPOINT_SUFFIX, HISTORY_SUFFIX, LINK_SUFFIX
-from edge.storage.journal import segments, written_s
+from edge.storage.journal import is_written, segments, written_s
 from edge.storage.journal_writer import DAY_S
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def settled(journal: Path, checkpoints: Path, *, tell: Callable[[str], object]) 
     checkpoint, which is written when that is so. Raises BackupError for one that hangs without.
     """
     end = _end(journal)
-    if not end.segment or not _is_written(journal):
+    if not end.segment or not is_written(journal):
         return end
     seen, grown = end, 0
     deadline_s = time.monotonic() + GROUP_S_MAX
@@ -48,7 +47,7 @@ def settled(journal: Path, checkpoints: Path, *, tell: Callable[[str], object]) 
         now = _end(journal)
         grown += now[1:] > seen[1:]
         seen = now
-    if grown >= GROUPS or not _is_written(journal):
+    if grown >= GROUPS or not is_written(journal):
         return end
     tell("the gateway takes nothing; up to its newest checkpoint")
     place = checkpoint_place(checkpoints)
@@ -149,18 +148,3 @@ def _end(journal: Path) -> Cut:
         with suppress(FileNotFoundError):
             return Cut(found[0][0], number, path.stat().st_size)
     return Cut(0, 0, 0)
-
-
-def _is_written(journal: Path) -> bool:
-    """Whether a gateway holds the journal."""
-    found = segments(journal)
-    if not found:
-        return False
-    try:
-        with found[-1][1].open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False

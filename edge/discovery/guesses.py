@@ -12,6 +12,9 @@ from kb.records import WorkKind
 
 _PARTS: Final = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|%")
 
+# Units that are one word though their letters change case within it, where they stand alone.
+_MIXED: Final = re.compile(r"(?<![A-Za-z])(?:kHz|kN|mA|mV|dB)(?![A-Za-z])")
+
 # Units that stand in names themselves, as in oil_temp_degC or flow_lpm.
 STATED: Final = {
     "bar": "bar", "mbar": "mbar", "kpa": "kPa", "mpa": "MPa", "psi": "psi", "degc": "degC",
@@ -60,7 +63,8 @@ class Unit(NamedTuple):
 
 def words_of(tag: str) -> tuple[str, ...]:
     """The words of a name in lower case, whatever joins them: `OilTemp_degC` is oil, temp, degc."""
-    spelled = tag.replace("degC", "Degc").replace("degF", "Degf").replace("kPa", "Kpa")
+    spelled = _MIXED.sub(lambda one: one[0].lower(), tag)
+    spelled = spelled.replace("degC", "Degc").replace("degF", "Degf").replace("kPa", "Kpa")
     spelled = spelled.replace("MPa", "Mpa").replace("kWh", "Kwh").replace("kW", "Kw")
     return tuple(part.lower() for part in _PARTS.findall(spelled))
 

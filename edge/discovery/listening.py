@@ -44,9 +44,14 @@ def listen(
     """Listen until the time is over, or Ctrl-C; returns what was heard, and messages dropped.
 
     Nothing is published, and no topic of commands is asked for by name. Raises BrokerError, and
-    ConfigError for a filter of such topics.
+    ConfigError for a filter of such topics, or what is none.
     """
     for name in filters:
+        if not _is_filter(name):
+            raise ConfigError(
+                f"--topic {name!r} is no topic filter; expected one such as plant/+/data or"
+                " plant/#: + and # are whole levels, and # is the last one"
+            )
         if is_command(name.split("/")):
             raise ConfigError(
                 f"--topic {name}: these are commands to machines, which Andon never listens to;"
@@ -55,6 +60,12 @@ def listen(
     observed = Observed(prefix=prefix)
     _, dropped = hear(endpoint, observed, filters=filters, seconds=seconds, console=console)
     return observed, dropped
+
+
+def _is_filter(name: str) -> bool:
+    levels = name.split("/")
+    wild = any(("+" in level or "#" in level) and len(level) > 1 for level in levels)
+    return bool(name) and "\0" not in name and not wild and "#" not in levels[:-1]
 
 
 def hear(

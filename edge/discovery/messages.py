@@ -29,6 +29,16 @@ if TYPE_CHECKING:
 NOBODY: Final = "_"  # stands for the asset where only the topic can say it
 RAW: Final = "raw"
 TOPICS_MAX: Final = 40_000  # whose naming is remembered; begun anew where there are more
+# Keys by which a payload names its tag itself. A value a topic may have one, as a description;
+# where names take turns, the topic brings several tags, and as one they would be mixed.
+TAG_KEYS: Final = frozenset(
+    [
+        *("tagname", "tag_name", "tagName", "TagName", "tag", "name", "Name", "id", "Id", "ID"),
+        *("signal", "sensor", "variable", "metric", "point"),
+    ]
+)
+TAGS_TOLD_MAX: Final = 64  # of a topic that are remembered: the first ones come back too
+MANY_TAGS: Final = "several_tags"
 SHAPES: Final = {
     "kepware": "Kepware IoT Gateway",
     "databus": "Siemens databus",
@@ -101,6 +111,8 @@ class Reader:
         self._decoders = Decoders(self.counts, sparkplug=self._sparkplug, points={})
         self._namings: dict[tuple[str, str], Naming] = {}  # by topic and format
         self._sources: dict[tuple[str, Naming], Source] = {}
+        self._named: dict[tuple[str, str], dict[str, None]] = {}  # by topic and key, in order
+        self._mixed: dict[str, str] = {}  # topics of several tags, with the key that names them
 
     def read(self, topic: str, payload: bytes, *, received_ns: int) -> Told | Unread | None:
         """What a message says; None: it is none of values, as a command or a death."""
@@ -135,6 +147,9 @@ class Reader:
     def _of_format(
         self, form: str, topic: str, payload: bytes, received_ns: int
     ) -> Told | Unread | None:
+        if form == RAW and (key := self._mixing(topic, payload)):
+            why = f'{topic}: its key {key} names several tags; read it with format = "paths"'
+            return Unread(MANY_TAGS, why)
         naming = self._naming_of(form, topic, payload)
         source = self._sources.get((form, naming))
         if source is None:
@@ -157,6 +172,31 @@ class Reader:
             why = f"{topic}: its values have no names before metadata are heard"
             return Unread("waiting_for_metadata", why)
         return None if form == DATABUS else Unread("no_values", f"{topic}: no values")
+
+    def _mixing(self, topic: str, payload: bytes) -> str:
+        """The key by which payloads of a topic name several tags; "" none is known.
+
+        A name that comes back behind another one tells it: numbers of messages never do.
+        """
+        if topic in self._mixed:
+            return self._mixed[topic]
+        try:
+            body = Message(payload, topic).json()
+        except WireError:  # a word
+            return ""
+        found = body.items() if isinstance(body, dict) else ()
+        told = {str(key): name for key, name in found if isinstance(name, str)}
+        for key in sorted(TAG_KEYS & told.keys()):
+            name = told[key]
+            if (topic, key) not in self._named and len(self._named) >= TOPICS_MAX:
+                self._named.clear()
+            names = self._named.setdefault((topic, key), {})
+            if name in names and next(reversed(names)) != name:
+                self._mixed[topic] = key
+                return key
+            if len(names) < TAGS_TOLD_MAX:
+                names[name] = None
+        return ""
 
     def _naming_of(self, form: str, topic: str, payload: bytes) -> Naming:
         """How values of a topic are named: as the first message of it shows."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from edge.discovery.messages import Naming, Reader, Told, Unread
+from edge.discovery.messages import MANY_TAGS, RAW, Naming, Reader, Told, Unread
 from edge.discovery.offset import Lags
 from edge.discovery.series import Series
 from edge.wire.formats import JSON, SPARKPLUG
@@ -109,6 +109,9 @@ class Observed:
             counts.other += 1
         elif isinstance(told, Unread):
             counts.unread += 1
+            if told.reason == MANY_TAGS:  # what was taken for one tag is several
+                gone = self.streams.pop(Key(topic, RAW, ""), None)
+                self.series -= len(gone.series) if gone is not None else 0
             self._refuse(topic, payload, told)
         else:
             self._note(topic, told, received_ns=received_ns, retained=retained)

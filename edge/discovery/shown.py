@@ -8,6 +8,7 @@ import msgspec
 from rich.markup import escape
 from rich.table import Table
 
+from edge.discovery.messages import MANY_TAGS
 from edge.discovery.written import clock_of, pace, rhythm_of_channel
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 ASSETS_SHOWN: Final = 40
 TAGS_SHOWN: Final = 12  # of one asset; the file has them all
 UNREAD_SHOWN: Final = 8
+TOLD_WHY: Final = (MANY_TAGS,)  # reasons that say what to do
 
 
 def show(findings: Findings, *, dropped: int, console: Console) -> None:
@@ -43,6 +45,8 @@ def show(findings: Findings, *, dropped: int, console: Console) -> None:
     tell(", ".join([told, *(f"{n} {what}" for what, n in others.items() if n)]))
     for topic, refused in list(findings.refused.items())[:UNREAD_SHOWN]:
         tell(f"not read: {topic}: {refused.count} messages ({refused.reason}), as {refused.begins}")
+        if refused.reason in TOLD_WHY:
+            tell(f"  {refused.why.removeprefix(topic).removeprefix(': ')}")
     if len(findings.refused) > UNREAD_SHOWN:
         tell(f"and {len(findings.refused) - UNREAD_SHOWN} more topics that were not read")
     for note in findings.notes:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,7 @@ from edge.configuration.changes import Changes, changes
 from edge.configuration.config import GatewayConfig
 from edge.errors import UNREADABLE, AndonError, ConfigError
 from edge.records import Note
+from edge.storage.journal import is_written
 from edge.storage.kept_settings import keep
 from kb.errors import KnowledgeError
 from models.errors import ModelError
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("andon")
 
 RUNNING: Final = "running.json"  # in [journal] dir: what counts now, and in which process
+REOPENED_S: Final = 3.0  # a gateway that takes a file over lets go of its journal for a second
+LOOK_S: Final = 0.1
 REASONS_MAX: Final = 5  # that a refusal names
 
 
@@ -157,6 +161,22 @@ def try_out(config: GatewayConfig) -> None:
     assembly = assemble(config)
     if assembly.snapshot is not None:
         assembly.snapshot.close()
+
+
+def asked_of(folder: Path) -> Running:
+    """The gateway of a state directory, which may be told to reload. Raises ConfigError.
+
+    What it has written of itself outlives it, and its number may be another process's by then,
+    which a signal would end: only who holds the journal is it.
+    """
+    running = running_in(folder)
+    until_s = time.monotonic() + REOPENED_S
+    while not is_written(folder / "journal"):
+        if time.monotonic() > until_s:
+            text = f"{folder}: no gateway holds its journal, so none runs; `andon run` starts one"
+            raise ConfigError(text)
+        time.sleep(LOOK_S)
+    return running
 
 
 def running_in(folder: Path) -> Running:

@@ -104,7 +104,7 @@ class Decoders:
         cells: dict[str, Cells] = {}
         nameless = waiting = 0
         of = names.of
-        for where, t_ns, value, text_, good, unit in told:
+        for where, t_ns, value, text_, good, unit, shift_ns in told:
             found = of(where, levels)
             if found is None or not (mine := asset or found[0]):
                 unknown = source.format == formats.DATABUS and "name" not in where
@@ -113,7 +113,8 @@ class Decoders:
             if (into := cells.get(mine)) is None:
                 into = cells[mine] = Cells(mine)
             shown = value if text_ is None else text_
-            into.put(found[1], received_ns if t_ns is None else t_ns, shown, good=good, unit=unit)
+            at_ns = received_ns + shift_ns if t_ns is None else t_ns
+            into.put(found[1], at_ns, shown, good=good, unit=unit)
         count(self._counts, "waiting_for_metadata", waiting)
         if nameless and not cells:
             text = (

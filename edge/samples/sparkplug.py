@@ -67,7 +67,10 @@ class Birth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Meanings(NamedTuple):
-    """What a birth says: name and datatype of each alias, datatype of each name."""
+    """What a birth says: name and datatype of each alias, datatype of each name.
+
+    An alias of two names is left out: what comes by it could be either's.
+    """
 
     aliases: dict[int, tuple[str, int]]
     names: dict[str, int]
@@ -75,11 +78,16 @@ class Meanings(NamedTuple):
     @classmethod
     def of(cls, birth: Birth) -> Self:
         """Looked up once for each birth."""
+        aliases: dict[int, tuple[str, int]] = {}
+        unsure: set[int] = set()
         told = zip(birth.aliases, birth.names, birth.datatypes, strict=True)
-        return cls(
-            {alias: (name, datatype) for alias, name, datatype in told if alias >= 0},
-            dict(zip(birth.names, birth.datatypes, strict=True)),
-        )
+        for alias, name, datatype in told:
+            if aliases.get(alias, (name, datatype))[0] != name:
+                unsure.add(alias)
+            if alias >= 0:
+                aliases[alias] = name, datatype
+        sure = {alias: one for alias, one in aliases.items() if alias not in unsure}
+        return cls(sure, dict(zip(birth.names, birth.datatypes, strict=True)))
 
 
 NOTHING: Final = Meanings({}, {})
@@ -155,7 +163,7 @@ class Sparkplug:
             return (quick,)
         found = read_payload(payload, topic=topic)
         if told.kind in DEATHS:
-            self._died(told, found, received_ns, live=live)
+            self._died(told, found, asset, received_ns, live=live)
             return ()
         if live and told.kind == NODE_BIRTH:
             self.nodes.begins(told.node, found.seq)
@@ -223,7 +231,9 @@ class Sparkplug:
         known = self.births.get(node)
         return session != NO_SESSION and known is not None and known.session == session
 
-    def _died(self, told: Topic, said: Payload, received_ns: int, *, live: bool) -> None:
+    def _died(
+        self, told: Topic, said: Payload, asset: str, received_ns: int, *, live: bool
+    ) -> None:
         known = self.births.get(told.key)
         died, alive = _session(said.metrics), known.session if known is not None else NO_SESSION
         if NO_SESSION not in (died, alive) and 0 < (alive - died) % SESSIONS < SESSIONS // 2:
@@ -234,14 +244,16 @@ class Sparkplug:
         else:
             self._number(told, said.seq, received_ns, live=live)
         gone = [key for key in self.births if self._is_of(key, told.key)]
-        mine = {self.births[key].asset for key in gone} | {told.key.rpartition("/")[2]}
+        mine = {self.births[key].asset for key in gone}
+        if asset == told.key.rpartition("/")[2]:  # it is the asset, born or not; no name of another
+            mine.add(asset)
         if told.key == told.node:
             self._forget(f"{told.node}/")
         self._forget(told.key, exactly=True)
         count(self._counts, "sparkplug_deaths", 1)
         left = {birth.asset for birth in self.births.values()}  # of a node's devices one may live
-        for asset in sorted(mine - left):
-            self._tell(DIED, asset, told)
+        for one in sorted(mine - left):
+            self._tell(DIED, one, told)
 
     def _forget(self, key: str, *, exactly: bool = False) -> None:
         """Forget one birth, or all whose keys begin so."""

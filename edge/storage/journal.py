@@ -18,6 +18,7 @@ is the same thing, kept on purpose.
 
 from __future__ import annotations
 
+import fcntl
 import math
 from typing import TYPE_CHECKING, Final
 
@@ -71,6 +72,21 @@ def segments(directory: Path) -> list[tuple[int, Path]]:
     """The segments of a journal by number."""
     paths = directory.glob(f"*{SUFFIX}")
     return sorted((int(path.stem), path) for path in paths if path.stem.isdigit())
+
+
+def is_written(directory: Path) -> bool:
+    """Whether a process holds the journal to write it."""
+    found = segments(directory)
+    if not found:
+        return False
+    try:
+        with found[-1][1].open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def written_s(found: Sequence[tuple[int, Path]]) -> list[float]:

@@ -7,12 +7,14 @@
         {"connections": [{"name": "PLC1", "dataPoints": [{"dataPointDefinitions":
             [{"name": "Speed", "id": "101", "dataType": "Real"}]}]}]}
 
-Numbers may stand in quotes, 64-bit ones always do. A value whose id no metadata have told yet has
-no name: it is counted, and not taken.
+Numbers may stand in quotes, 64-bit ones always do. An id is unique within its connection and no
+further: two PLCs of one connector may both have a 101, and the topic says whose it is. A value
+whose id no metadata have told yet has no name: it is counted, and not taken.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from edge.wire.told import Message
 
+CONNECTION_LEVEL: Final = 8  # of a topic of values, behind dp/r
 TEXTS: Final = frozenset({"string", "wstring", "char", "wchar", "date_and_time", "dtl"})
 
 
@@ -44,11 +47,38 @@ def is_metadata(topic: str) -> bool:
 
 
 def read_metadata(message: Message) -> dict[str, Point]:
-    """What ids mean, by id. Raises WireError."""
-    return {one[0]: one[1] for one in _points(message, message.json_object())}
+    """What ids mean, by `key_of`. Raises WireError."""
+    told = [*_points(message, message.json_object())]
+    whose = defaultdict[str, set[str]](set)
+    for _, ident, point in told:
+        whose[ident].add(point.connection)
+    found: dict[str, Point] = {}
+    for topic, ident, point in told:
+        named = topic and _connection_of(topic) == point.connection
+        place = topic if topic and not named else point.connection
+        if not topic and len(whose[ident]) == 1:  # wherever it comes, it is this one
+            place = ""
+        found[key_of(place, ident)] = point
+    return found
 
 
-def _points(message: Message, body: dict[str, Any]) -> Iterator[tuple[str, Point]]:
+def key_of(place: str, ident: str) -> str:
+    """By what an id is known.
+
+    place: the connection of its topic; the topic itself, where that names another; "" where
+    metadata tell no topic, and one connection alone has the id.
+    """
+    return f"{place}\0{ident}" if place else ident
+
+
+def _connection_of(topic: str) -> str:
+    """The connection that a topic of values names; "" none."""
+    levels = topic.split("/", CONNECTION_LEVEL + 1)
+    return levels[CONNECTION_LEVEL] if len(levels) > CONNECTION_LEVEL else ""
+
+
+def _points(message: Message, body: dict[str, Any]) -> Iterator[tuple[str, str, Point]]:
+    """The topic of each data point's values ("" it is not told), its id, and what it is."""
     for connection in message.as_list(body.get("connections"), "connections"):
         told = message.as_object(connection, "a connection")
         name = message.name(told.get("name"), "the name of a connection")
@@ -57,11 +87,13 @@ def _points(message: Message, body: dict[str, Any]) -> Iterator[tuple[str, Point
             points = message.as_list(
                 group_body.get("dataPointDefinitions", []), "dataPointDefinitions"
             )
+            topic = group_body.get("topic")
             for one in points:
                 point = message.as_object(one, "a data point")
                 kind = str(point.get("dataType", "")).casefold()
                 unit = point.get("unit", "")
                 yield (
+                    topic if isinstance(topic, str) else "",
                     message.name(point.get("id"), "the id of a data point"),
                     Point(
                         connection=name,
@@ -92,10 +124,11 @@ def _values(
     points: Mapping[str, Point],
     found: list[Told],
 ) -> None:
+    places = message.topic, _connection_of(message.topic), ""
     for one in message.as_list(vals, "vals"):
         told = message.as_object(one, "an entry of vals")
         ident = message.name(told.get("id"), "id")
-        point = points.get(ident)
+        point = next((points[key] for at in places if (key := key_of(at, ident)) in points), None)
         where = {"id": ident}
         if point is not None:
             where |= {"connection": point.connection, "name": point.name}

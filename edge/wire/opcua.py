@@ -7,7 +7,9 @@
     {"NodeId": "ns=2;s=Heat", "DisplayName": "Heat", "Value": {"Value": 99, ...}}
 
 A field is a value, a variant with its type, or a DataValue with status and times. Messages of
-metadata and status have no values. 64-bit numbers stand in quotes, as Part 6 has it.
+metadata and status have no values. 64-bit numbers stand in quotes, as Part 6 has it. There the
+years 1 and 9999 stand for a time that is null or beyond what a platform knows: none is told. What
+a DataValue leaves out is null, its value too.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 WITH_VALUES: Final = ("ua-data", "ua-keyframe", "ua-deltaframe", "ua-event")
 QUOTED: Final = (8, 9)  # Int64 and UInt64, as numbers of built-in types
 TIMES: Final = ("SourceTimestamp", "ServerTimestamp")
+NO_TIMES: Final = ("0001-01-01T00:00:00", "9999-12-31T23:59:59")  # how they begin
+DATA_VALUE_KEYS: Final = frozenset(["Value", "StatusCode", "Status", *TIMES])
 MESSAGE_KEYS: Final = ("Payload", "Messages", "MessageType")
 
 
@@ -67,7 +71,7 @@ def _data_set(
         return  # a keep-alive, or metadata
     writer = body.get("DataSetWriterName", body.get("DataSetWriterId"))
     place = where if writer is None else {**where, "writer": message.name(writer, "a writer")}
-    good, sent_ns = ua_good(body.get("Status")), message.time(body.get("Timestamp"))
+    good, sent_ns = ua_good(body.get("Status")), _time(message, body.get("Timestamp"))
     fields = message.as_object(body["Payload"], "Payload")
     message.as_list([*fields], "Payload")
     for name, field in fields.items():
@@ -80,9 +84,9 @@ def _field(
 ) -> Told:
     """One field: a DataValue, a variant, or a plain value."""
     t_ns, kind = sent_ns, None
-    if isinstance(field, dict) and ("Value" in field or "StatusCode" in field or "Status" in field):
-        stamp = next((field[key] for key in TIMES if field.get(key) is not None), None)
-        t_ns = sent_ns if stamp is None else message.time(stamp)
+    if isinstance(field, dict) and (not field or DATA_VALUE_KEYS & field.keys()):
+        told = (_time(message, field.get(key)) for key in TIMES)
+        t_ns = next((one for one in told if one is not None), sent_ns)
         good = good and ua_good(field.get("StatusCode", field.get("Status")))
         kind, field = field.get("UaType"), field.get("Value")
     if isinstance(field, dict) and ("Body" in field or "Value" in field):
@@ -90,3 +94,8 @@ def _field(
         field = field.get("Body", field.get("Value"))
     value, text = message.value(field, where["name"], quoted=kind in QUOTED)
     return Told(where, t_ns, value, text, good)
+
+
+def _time(message: Message, stamp: object) -> int | None:
+    """A time in ns; None: it is none, or null. Raises WireError."""
+    return None if isinstance(stamp, str) and stamp.startswith(NO_TIMES) else message.time(stamp)

@@ -121,13 +121,14 @@ def read_senml(message: Message) -> list[Told]:
             offset, _ = message.value(base["bv"], "bv")
             value += offset or 0.0
         unit = record.get("u", base.get("bu", ""))
-        t_ns = _senml_time(message, base.get("bt"), record.get("t"))
-        found.append(Told(where, t_ns, value, text, unit=unit if isinstance(unit, str) else ""))
+        unit = unit if isinstance(unit, str) else ""
+        t_ns, shift_ns = _senml_time(message, base.get("bt"), record.get("t"))
+        found.append(Told(where, t_ns, value, text, unit=unit, shift_ns=shift_ns))
     return found
 
 
-def _senml_time(message: Message, base: object, own: object) -> int | None:
-    """Base time and time together, in seconds; None: relative to now, so it is the arrival's."""
+def _senml_time(message: Message, base: object, own: object) -> tuple[int | None, int]:
+    """Base time and time together: a time in ns, or None and ns from now, which is the arrival."""
     total = Decimal(0)
     for stamp in (base, own):
         if stamp is None:
@@ -135,9 +136,7 @@ def _senml_time(message: Message, base: object, own: object) -> int | None:
         if isinstance(stamp, bool) or not isinstance(stamp, int | float):
             raise message.error(f"time is {stamp!r}, expected seconds", "bad_time")
         total += Decimal(repr(stamp))
-    if not total.is_finite() or total < SENML_ABSOLUTE_S:
-        return None
-    t_ns = round(total * SECOND_NS)
-    if t_ns > T_NS_MAX:
+    if not -SENML_ABSOLUTE_S < total <= T_NS_MAX // SECOND_NS:
         raise message.error("time is out of range", "bad_time")
-    return t_ns
+    t_ns = round(total * SECOND_NS)
+    return (None, t_ns) if total < SENML_ABSOLUTE_S else (t_ns, 0)

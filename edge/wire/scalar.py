@@ -1,6 +1,6 @@
 """One value a topic, as in a Unified Namespace: the payload is the value, or an object around it.
 
-    42.5   true   "RUN"   RUN
+    42.5   +42.5   .5   true   "RUN"   RUN
     {"value": 42.5, "timestamp": "2025-10-09T08:53:20.123Z"}
     {"timestamp_ms": 1733904005123, "value": 42.5}             United Manufacturing Hub
     {"d": 1.2, "dt": 5, "ts": "2021-06-17T22:46:07Z", "q": 192}     AVEVA, JSON-VTQ
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from edge.caps import TAG_CHARS_MAX
 from edge.errors import WireError
 from edge.wire.quality_codes import da_good
-from edge.wire.told import Told
+from edge.wire.told import Told, as_number
 
 if TYPE_CHECKING:
     from edge.wire.told import Message
@@ -25,6 +25,7 @@ TIME_KEYS: Final = (
     "timestamp", "timestamp_ms", "Timestamp", "ts", "time", "t", "SourceTimestamp",
 )  # fmt: skip
 QUALITY_KEYS: Final = ("quality", "Quality", "q", "qc")
+NO_NUMBERS: Final = ("nan", "inf", "infinity")  # where a number should be: absent
 UNIT_KEYS: Final = ("unit", "units", "uom", "engUnit")
 
 
@@ -49,7 +50,7 @@ def read_scalar(message: Message) -> list[Told]:
 
 
 def _words(message: Message) -> Told:
-    """A payload that is no JSON: a word such as RUN."""
+    """A payload that is no JSON: a number as C prints or reads it, or a word such as RUN."""
     try:
         text = message.payload.decode().strip()
     except UnicodeDecodeError as error:
@@ -63,6 +64,10 @@ def _words(message: Message) -> Told:
     lower = text.casefold()
     if lower in ("true", "false"):
         return Told({}, None, float(lower == "true"))
+    if lower.lstrip("+-") in NO_NUMBERS:
+        return Told({}, None, None)
+    if (number := as_number(text)) is not None:
+        return Told({}, None, number)
     return Told({}, None, None, text)
 
 

@@ -21,7 +21,8 @@ class Told(NamedTuple):
     """One value.
 
     where: the parts of its name, by what they are called in `edge.wire.formats`. t_ns: None: the
-    time of arrival counts. value: None: absent. text: of a value that is one.
+    time of arrival counts. value: None: absent. text: of a value that is one. shift_ns: from the
+    time of arrival, where that counts.
     """
 
     where: Mapping[str, str]
@@ -30,6 +31,7 @@ class Told(NamedTuple):
     text: str | None = None
     good: bool = True
     unit: str = ""
+    shift_ns: int = 0
 
 
 class Message(NamedTuple):

@@ -134,4 +134,11 @@ def test_what_cannot_be_taken_over_changes_nothing_and_rings(
         assert _reload(config, "--dry-run") == (0, "nothing changes\n")
         os.kill(before.pid, signal.SIGHUP)
         wait_until(lambda: rings(active=False, times=1), what="the end of the alert")
+        other = config.with_name("elsewhere.toml")
+        other.write_text(whole.replace("severity = 600", "severity = 702"), encoding="utf-8")
+        code, said = _reload(other, "--yes")
+        assert code == 1, said
+        assert "-> 702" in said
+        assert "the gateway reads another file" in said
+        assert _running(gateway).config == before.config
         assert gateway.stop() == 0

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 GOLDEN: Final = sorted(
     (Path(__file__).resolve().parent.parent / "golden" / "payloads").glob("*.json")
 )
+VALS_101: Final = b'{"vals": [{"id": "101", "val": 3}]}'
+START_UA: Final = 1_760_000_000 * 10**9  # 2025-10-09T08:53:20Z
 BIG: Final = st.floats(-1e15, 1e15, allow_nan=False)
 NAMES: Final = st.text("abcXYZ019_", min_size=1, max_size=8)
 CELLS: Final = st.lists(
@@ -188,12 +190,122 @@ def test_levels_of_a_topic_have_names() -> None:
     assert match_source("other/w1/l1/x/y", [source]) is None
 
 
+@pytest.mark.parametrize("null", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_a_null_time_of_opc_ua_is_none(null: str) -> None:
+    """Part 6: the least and the greatest date say that none is told; then the next one counts."""
+    source = Source(topic="ua/{asset}", format="opcua")
+    sent = "2025-10-09T08:53:20Z"
+    fields = {
+        "a": {"Value": 1.5, "SourceTimestamp": null},
+        "b": {"Value": 2.5, "SourceTimestamp": null, "ServerTimestamp": "2025-10-09T08:53:19Z"},
+    }
+    for stamp, t_ns in ((sent, START_UA), (null, START)):
+        body = {"Messages": [{"DataSetWriterId": 2, "Timestamp": stamp, "Payload": fields}]}
+        found = heard(decoders()[0], source, "ua/p7", json.dumps(body).encode())
+        told = {(tag, at, value) for _, tag, at, value, _ in found if not is_nan(value)}
+        assert told == {("a", t_ns, 1.5), ("b", START_UA - 10**9, 2.5)}
+
+
+@pytest.mark.parametrize("null", [{"SourceTimestamp": "2025-10-09T08:53:20Z"}, {}])
+def test_a_data_value_without_a_value_is_null(null: dict[str, str]) -> None:
+    """Part 6 leaves out what is null; the fields beside it are taken."""
+    source = Source(topic="ua/{asset}", format="opcua")
+    body = {"Messages": [{"DataSetWriterId": 2, "Payload": {"a": null, "b": {"Value": 2.5}}}]}
+    found = heard(decoders()[0], source, "ua/p7", json.dumps(body).encode())
+    told = {(tag, value) for _, tag, _, value, _ in found if not is_nan(value)}
+    assert told == {("b", 2.5)}
+    assert "a" in {tag for _, tag, _, _, _ in found}
+
+
+@pytest.mark.parametrize(
+    ("payload", "value"),
+    [
+        ("+42.5", 42.5), (".5", 0.5), ("-.5", -0.5), ("42.", 42.0), ("007", 7.0), ("1E3", 1000.0),
+        ("NaN", None), ("-inf", None), ("Infinity", None),
+        ("0x10", "0x10"), ("1_000", "1_000"), ("4 2", "4 2"), ("INFO", "INFO"), ("42,5", "42,5"),
+    ],
+)  # fmt: skip
+def test_a_number_that_is_no_json_is_one(payload: str, value: float | str | None) -> None:
+    """Small senders print them so; as a text the tag would have no values."""
+    source = Source(topic="uns/{asset}/{tag...}", format="raw")
+    ((_, tag, t_ns, found, _),) = heard(decoders()[0], source, "uns/p7/a/b", payload.encode())
+    assert (tag, t_ns) == ("a/b", START)
+    assert is_nan(found) if value is None else found == value
+
+
+def test_small_times_of_senml_count_from_now() -> None:
+    """RFC 8428, 4.5.3: a pack of the last seconds, each value at its own."""
+    source = Source(topic="senml/{asset}", format="senml")
+    pack = [
+        {"n": "a", "t": -2, "v": 1.5},
+        {"n": "a", "t": -0.5, "v": 2.5},
+        {"n": "a", "v": 3.5},
+        {"bt": -10, "n": "b", "t": 4, "v": 4.5},
+        {"n": "c", "v": 5.5},
+    ]
+    made, counts = decoders()
+    found = heard(made, source, "senml/p7", json.dumps(pack).encode())
+    told = {(tag, t_ns - START, value) for _, tag, t_ns, value, _ in found if not is_nan(value)}
+    half = 5 * 10**8
+    assert told == {
+        ("a", -4 * half, 1.5), ("a", -half, 2.5), ("a", 0, 3.5), ("b", -12 * half, 4.5),
+        ("c", -20 * half, 5.5),
+    }  # fmt: skip
+    assert counts.get("duplicate", 0) == 0
+    for bad in (-(1 << 28), -1e300, 1e300, True):
+        with pytest.raises(WireError) as refused:
+            heard(made, source, "senml/p7", json.dumps([{"n": "a", "t": bad, "v": 1}]).encode())
+        assert refused.value.reason == "bad_time"
+
+
 def test_metadata_of_the_databus_are_listened_to() -> None:
     """They come beside the values, and are nobody's."""
     source = Source(topic="ie/d/j/simatic/v1/+/dp/r/#", format="databus")
     assert subscriptions(source) == [source.topic, "ie/m/j/simatic/v1/+/dp"]
     assert match_source("ie/m/j/simatic/v1/s7c1/dp", [source]) == (source, "")
     assert match_source("ie/m/j/simatic/v1/s7c1/other", [source]) is None
+
+
+def metadata(*connections: tuple[str, str, str, str]) -> bytes:
+    """Metadata of (connection, topic, id, name) each; topic "" is not told."""
+    told = [
+        {
+            "name": connection,
+            "dataPoints": [
+                {
+                    "name": "default",
+                    **({"topic": topic} if topic else {}),
+                    "dataPointDefinitions": [{"name": name, "id": ident, "dataType": "Real"}],
+                }
+            ],
+        }
+        for connection, topic, ident, name in connections
+    ]
+    return json.dumps({"seq": 1, "connections": told}).encode()
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_ids_of_the_databus_are_those_of_their_connection(*, told: bool) -> None:
+    """Two PLCs of one connector may both have an id 101: the topic says whose value it is."""
+    source = Source(topic="ie/d/j/simatic/v1/+/dp/r/#", format="databus")
+    head = "ie/d/j/simatic/v1/s7c1/dp/r"
+    made, counts = decoders()
+    names = metadata(
+        ("PLC1", f"{head}/PLC1/default" if told else "", "101", "Speed"),
+        ("PLC2", f"{head}/PLC2/default" if told else "", "101", "Torque"),
+        ("PLC2", f"{head}/PLC2/default" if told else "", "102", "Heat"),
+        ("Plant 3", f"{head}/Plant_3/default", "101", "Flow"),
+    )
+    assert heard(made, source, "ie/m/j/simatic/v1/s7c1/dp", names) == []
+    for place, asset, tag in (
+        ("PLC1", "PLC1", "Speed"), ("PLC2", "PLC2", "Torque"), ("Plant_3", "Plant 3", "Flow"),
+    ):  # fmt: skip
+        found = heard(made, source, f"{head}/{place}/default", VALS_101)
+        assert [one[:2] for one in found] == [(asset, tag)]
+    if told:  # of a connection that has no such id it is not known yet
+        one = b'{"vals": [{"id": "102", "val": 3}]}'
+        assert heard(made, source, f"{head}/PLC1/default", one) == []
+        assert counts["waiting_for_metadata"] == 1
 
 
 def test_metadata_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:

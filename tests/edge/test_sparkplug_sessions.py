@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from edge.brokers.inbox import Inbox
@@ -9,9 +10,9 @@ from edge.brokers.lanes import Lanes, Rank
 from edge.samples.sparkplug import Birth, Sparkplug
 from edge.wire.sparkplug import LONG
 from edge.wire.sparkplug_writing import encode_birth, encode_data, encode_metric, encode_payload
-from tests.edge.rig import START
+from tests.edge.rig import START, S
 from tests.edge.test_overload import sent, site
-from tests.edge.test_sparkplug_engine import DEVICES, T0_MS, message
+from tests.edge.test_sparkplug_engine import DEVICES, T0_MS, engine_of, message
 
 
 def test_a_birth_of_the_known_session_ends_no_device() -> None:
@@ -52,6 +53,42 @@ def test_a_death_is_late_only_where_its_session_is_an_earlier_one(died: int, lat
     sparkplug.take(one.payload, topic=one.topic, asset="", received_ns=START)
     assert counts == {"sparkplug_deaths_late" if late else "sparkplug_deaths": 1}
     assert len(births) == 2 * late
+
+
+def test_an_alias_of_two_names_is_nobodys() -> None:
+    """A birth that gives one number twice: what comes by it is counted, and no guess."""
+    engine = engine_of()
+    names = [("c0", 1), ("c1", 1), ("c2", 2), ("c2", 2), ("c3", 3)]
+    born = [encode_metric(name=name, alias=alias, value=None) for name, alias in names]
+    engine.handle(message("DBIRTH", encode_payload(born, t_ms=T0_MS)), now_ns=START)
+    for i in range(3):  # by its first ways, and by a layout that was seen
+        data = [encode_metric(alias=alias, value=float(alias)) for alias in (1, 2, 3)]
+        payload = encode_payload(data, t_ms=T0_MS + 1000 * i)
+        engine.handle(message("DDATA", payload), now_ns=START + i * S)
+    assert engine.counts()["waiting_for_birth"] == 3
+    rows = engine.state.align.assets["r1"].values
+    assert np.isnan(rows[:, :2]).all()
+    assert (rows[:, 2:] == [2.0, 3.0]).any(axis=0).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "asset", "news"),
+    [
+        ("DDEATH/n2/r1", "n2-r1", []),  # an asset of ours has the name of a device of another node
+        ("NDEATH/r1", "", []),  # or of a node whose devices are ours
+        ("DDEATH/n/r1", "r1", ["died"]),  # born or not
+        ("NDEATH/r1", "r1", ["died"]),
+        ("DDEATH/r1/d", "r1", []),  # of the node r1, others of its devices may live
+    ],
+)
+def test_who_is_not_born_dies_by_its_own_name_alone(kind: str, asset: str, news: list[str]) -> None:
+    """A death of whoever else has a level of that name is none of the asset's."""
+    sparkplug = Sparkplug({}, {}, assets={"r1", "n2-r1"})
+    level, _, rest = kind.partition("/")
+    topic = f"spBv1.0/g/{level}/{rest}"
+    sparkplug.take(encode_payload([]), topic=topic, asset=asset, received_ns=START)
+    assert [one.what for one in sparkplug.news if one.asset == "r1"] == news
+    assert ("r1" in sparkplug.dead) == bool(news)
 
 
 @pytest.mark.parametrize(

@@ -62,12 +62,17 @@ class Believer:
             goes_on = before is not None and born.session is not None
             if not (goes_on and before is not None and before.session == born.session):
                 self._end(told.node)
+        twice: set[int] = set()
         for one in said.metrics if mine else ():
             name = one.name if len(one.name) <= TAG_CHARS_MAX else ""
             if one.name:
                 born.by_name[name] = one.datatype
             if one.name and one.alias is not None:
+                if born.by_alias.get(one.alias, (name, 0))[0] != name:
+                    twice.add(one.alias)
                 born.by_alias[one.alias] = name, one.datatype
+        for alias in twice:  # it could be either's
+            del born.by_alias[alias]
         self.known[told.key] = born
 
     def _dies(self, told: Topic, said: Payload) -> None:
