@@ -27,7 +27,7 @@ def export(
     from edge.configuration.config import load
     from edge.configuration.rationale_table import lacking, written_table
 
-    settings = load(config)
+    settings = load(config, need_alarms=False)
     assets = [settings.settings.of_asset(name) for name in _channels(settings)]
     delimiter = ";" if semicolon else ","
     out.write_text(written_table(assets, delimiter=delimiter), encoding="utf-8", newline="")
@@ -47,7 +47,7 @@ def import_(
     from edge.configuration.rationale_table import lacking, read_table, unknown_places
     from edge.errors import ConfigError
 
-    before = load(config)
+    before = load(config, need_alarms=False)
     lines = read_table(table)
     wrong = list(unknown_places(lines, _channels(before)))
     if wrong:

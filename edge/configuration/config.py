@@ -140,7 +140,9 @@ _TABLES: Final[dict[str, type[msgspec.Struct]]] = {
 }
 
 
-def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> GatewayConfig:
+def load(
+    path: Path, *, environment: Mapping[str, str] = os.environ, need_alarms: bool = True
+) -> GatewayConfig:
     """Read a configuration file. Raises ConfigError naming file, key and what was expected."""
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -152,7 +154,7 @@ def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> GatewayC
     if "base" in data:
         raise ConfigError(f"{path}: base is set by the program, to the directory of this file")
     data["base"] = str(path.parent)
-    apply_templates(data, path, include(data, path))
+    apply_templates(data, path, include(data, path, need_alarms=need_alarms))
     include_trust(data, path)
     try:
         config = msgspec.convert(data, GatewayConfig)

@@ -23,10 +23,11 @@ _ASSET_COLUMNS: Final = (
 )
 
 
-def include(data: dict[str, Any], path: Path) -> dict[str, str]:
+def include(data: dict[str, Any], path: Path, *, need_alarms: bool = True) -> dict[str, str]:
     """Add the assets and tags of CSV tables. Raises ConfigError naming table, line and column.
 
-    Returns where a table says which template an asset has, by its id.
+    Returns where a table says which template an asset has, by its id. need_alarms: whether the
+    table of alarms has to be there.
     """
     named, named_at = data.get("include"), dict[str, str]()
     if not isinstance(named, dict):
@@ -46,7 +47,7 @@ def include(data: dict[str, Any], path: Path) -> dict[str, str]:
             _table(asset, "units", path)[row["tag"]] = row["unit"]
     from edge.configuration.rationale_table import rationalised  # noqa: PLC0415 - it takes `hint` from here
 
-    rationalised(data, assets, path)
+    rationalised(data, assets, path, needed=need_alarms)
     data["asset"] = list(assets.values())
     return named_at
 

@@ -30,6 +30,7 @@ PRIORITIES: Final = {"1": 900, "2": 700, "3": 500, "4": 200}  # the middle of ea
 RESPOND_MIN_MAX: Final = 1_000_000
 ROWS_MAX: Final = 200_000  # 20,000 assets, three tracks each, and some channels
 CELL_CHARS_MAX: Final = 2_000
+NAMED_BY: Final = "; [include] alarms names it: make it with andon alarms export, or import one"
 
 
 class Line(NamedTuple):
@@ -145,12 +146,20 @@ def _number(row: Mapping[str, str], name: str, where: str, low: int, high: int) 
     return int(text)
 
 
-def rationalised(data: dict[str, Any], assets: dict[str, dict[str, Any]], path: Path) -> None:
-    """Add the rows of the table that [include] names to the assets of a file."""
+def rationalised(
+    data: dict[str, Any], assets: dict[str, dict[str, Any]], path: Path, *, needed: bool = True
+) -> None:
+    """Add the rows of the table that [include] names to the assets of a file.
+
+    needed False: a table that is not there yet has no rows. Raises ConfigError.
+    """
     named = data.get("include", {}).get("alarms")
     if not isinstance(named, str) or not named:
         return
-    for line in read_table(path.parent / named, named_by="; [include] alarms names it"):
+    table = path.parent / named
+    if not needed and not table.exists():
+        return
+    for line in read_table(table, named_by=NAMED_BY):
         asset = assets.setdefault(line.asset, {"id": line.asset})
         rows = asset.setdefault("rationale", [])
         if not isinstance(rows, list):

@@ -1,8 +1,8 @@
 """Alertmanager: what rings now, by its API of version 2, from a thread of its own.
 
 Every alert that rings by itself is posted, again before it would end there, and ended when it
-rings no more. What is wanted and what was accepted are compared, so that nothing depends on which
-request was lost. An alert whose gateway is gone ends by itself.
+rings no more. What is wanted and what may be there are compared, so that nothing depends on which
+request or answer was lost. An alert whose gateway is gone ends by itself.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Poster:
         """Post some alerts. Raises RefusedError, OSError, HTTPException or ConfigError."""
         headers = {"Content-Type": "application/json"}
         if self._token is not None:  # read each time: tokens are renewed
-            headers["Authorization"] = f"Bearer {read_secret(self._token)}"
+            headers["Authorization"] = f"Bearer {_token(self._token)}"
         connection = self._connection()
         try:
             path = f"{self._parts.path.rstrip('/')}/api/v2/alerts"
@@ -79,6 +79,14 @@ class Poster:
             return http.client.HTTPConnection(host, port, timeout=self._timeout_s)
         context = ssl.create_default_context(cafile=self._ca)
         return http.client.HTTPSConnection(host, port, timeout=self._timeout_s, context=context)
+
+
+def _token(path: Path) -> str:
+    """A bearer token. Raises ConfigError: what a header refuses, its own error would show."""
+    token = read_secret(path)
+    if not token or not token.isascii() or not token.isprintable():
+        raise ConfigError(f"{path}: expected one line of printable ASCII, the bearer token alone")
+    return token
 
 
 class Alertmanager:
@@ -100,6 +108,7 @@ class Alertmanager:
         self._stopping = threading.Event()
         self._firing: dict[str, Fired] = {}  # by topic; of the thread, as what follows
         self._accepted: dict[Labels, Fired] = {}
+        self._tried: dict[Labels, Fired] = {}  # may be there too: of some only the answer was lost
         self._begins_ms: dict[Labels, int] = {}
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self._thread.start()
@@ -177,15 +186,18 @@ class Alertmanager:
     def _say(self, *, whole: bool) -> bool:
         """Post what is not accepted yet, or all that rings; False: not all of it was taken."""
         wanted = {fired.labels: fired for fired in self._firing.values()}
-        ended = [fired for labels, fired in self._accepted.items() if labels not in wanted]
+        there = {**self._tried, **self._accepted}
+        ended = [fired for labels, fired in there.items() if labels not in wanted]
         going = [one for labels, one in wanted.items() if whole or labels not in self._accepted]
         waiting = [(fired, False) for fired in ended] + [(fired, True) for fired in going]
         self.tally.waiting = len(waiting)
         while waiting:
             some, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
             if not self._post(some):
+                self._tried |= {fired.labels: fired for fired, rings in some if rings}
                 return False
             for fired, rings in some:
+                self._tried.pop(fired.labels, None)
                 if rings:
                     self._accepted[fired.labels] = fired
                 else:

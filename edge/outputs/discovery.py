@@ -133,7 +133,9 @@ class Discovery:
         told = {
             **entity,
             "unique_id": f"{node}_{what}",
+            # what an entity is called: until release 2025.10, and since; each passes over the other
             "object_id": f"{node}_{what}",
+            "default_entity_id": f"{component}.{node}_{what}",
             "qos": 1,
             "device": device,
             "origin": {"name": "Andon"},

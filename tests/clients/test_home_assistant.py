@@ -8,20 +8,25 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
+import msgspec
+import yaml
 from playwright.sync_api import expect
 
+from edge.wire.outgoing import AlertPayload, GroupAlertPayload, encode
 from tests.broker.conftest import free_port
 from tests.broker.gateways import online
 from tests.clients.install import ROOT
 from tests.clients.plant import OVER_S, RINGING_S
 from tests.clients.screens import picture, screen
 from tests.clients.services import Service, installed
+from tests.edge.test_outgoing import sample
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.broker.conftest import Mosquitto
     from tests.clients.plant import Plant
 
 DEPLOY: Final = ROOT / "deploy" / "home-assistant"
@@ -94,6 +99,38 @@ def signed_in(service: Service) -> dict[str, Any]:
     done = {"client_id": client, "redirect_uri": client}
     httpx.post(f"{service.url}/api/onboarding/integration", json=done, headers=headers, timeout=60)
     return tokens | {"hassUrl": service.url, "clientId": client, "expires": 1 << 50}
+
+
+def test_the_dashboard_shows_every_kind_of_alert(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    """A card is one template: what it cannot show of one alert hides all the others."""
+    cards = yaml.safe_load((DEPLOY / "andon.yaml").read_text(encoding="utf-8"))
+    (stack,) = cards["views"][0]["cards"]
+    rings, quiet, _gateways = (card["content"] for card in stack["cards"])
+    one = msgspec.structs.replace(sample(AlertPayload), asset="r1", score=7.26, message="too hot")
+    group = msgspec.structs.replace(sample(GroupAlertPayload), score=None, message="5 assets")
+    over = msgspec.structs.replace(one, asset="r2", state="CLEARED_UNACK", message="told once")
+    with home_assistant(tmp_path / "home", mosquitto.port) as service:
+        headers = {"Authorization": f"Bearer {signed_in(service)['access_token']}"}
+
+        def posted(path: str, body: dict[str, Any]) -> str:
+            done = httpx.post(f"{service.url}/api/{path}", json=body, headers=headers, timeout=60.0)
+            assert done.is_success, done.text
+            return " ".join(done.text.split())
+
+        for name, told, state in (
+            ("one", one, "on"),
+            ("group", group, "on"),
+            ("over", over, "off"),
+        ):
+            fields = json.loads(encode(told))
+            fields |= {"alert_state": fields.pop("state"), "trouble": ""}
+            posted(f"states/binary_sensor.{name}", {"state": state, "attributes": fields})
+        shown = posted("template", {"template": rings})
+        assert "too hot" in shown
+        assert "score 7.3, threshold 1.0" in shown
+        assert "5 assets" in shown
+        assert shown.count("score") == 1, "a group has none"
+        assert posted("template", {"template": quiet}).count("told once") == 1
 
 
 def test_home_assistant_finds_and_shows(plant: Plant, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.alerts.announce import iso
 from edge.brokers.accounts import LISTED_ASSETS_MAX, access_of
 from edge.brokers.rights import published_topics
 from edge.configuration.config import GatewayConfig, load
@@ -61,9 +62,11 @@ def test_no_two_entities_share_a_topic_or_an_id(assets: list[str]) -> None:
     found = Discovery(TOPICS, prefix="ha").messages(assets, ["line-a b", "line-a_b"])
     entities = [msgspec.json.decode(payload) for payload in found.values()]
     assert len({one["unique_id"] for one in entities}) == len(entities) == len(found)
-    for topic in found:
-        prefix, _component, *levels, last = topic.split("/")
+    for topic, payload in found.items():
+        prefix, component, *levels, last = topic.split("/")
         assert (prefix, last) == ("ha", "config")
+        named = msgspec.json.decode(payload)
+        assert named["default_entity_id"] == f"{component}.{named['object_id']}"
         assert all(LEVEL.fullmatch(level) for level in levels)
         assert len("".join(levels)) < 200
     tracks = {one["state_topic"] for one in entities}
@@ -238,6 +241,42 @@ def test_every_failure_is_followed_by_another_try(monkeypatch: pytest.MonkeyPatc
     (begun,), (ended,) = poster.taken
     assert begun["labels"] == ended["labels"]
     assert begun["endsAt"] > ended["endsAt"] >= begun["startsAt"] == ended["startsAt"]
+    output.close()
+
+
+@pytest.mark.parametrize("told", ["s3cret\n# of the plant", "s3cret\tx", "s3cret\u2019"])
+def test_a_token_that_is_none_is_refused_and_not_shown(tmp_path: Path, told: str) -> None:
+    """The cause of a failure is published: it names the file, and nothing that stands in it."""
+    (tmp_path / "token").write_text(told, encoding="utf-8")
+    asked = {"alertmanager": {"url": "http://127.0.0.1:9", "token_file": "token"}}
+    config = GatewayConfig(
+        site="s", base=str(tmp_path), output=msgspec.convert(asked, OutputsConfig)
+    )
+    with pytest.raises(ConfigError, match="one line of printable ASCII") as found:
+        alertmanager.Poster(config).post(b"[]")
+    assert "s3cret" not in str(found.value)
+    assert str(tmp_path / "token") in str(found.value)
+
+
+def test_what_is_over_before_it_was_accepted_is_ended_and_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only the answer may have been lost; and what rings next began at its own time."""
+    output, poster = receiver(monkeypatch, fails=1_000_000_000)
+    topic, later_ms = TOPICS.alert("r1", "process"), 1_760_009_000_000
+    output.said(topic, alert())
+    wait_until(lambda: output.tally.failed > 1, what="requests that failed")
+    output.said(topic, alert(active=0))
+    failed = output.tally.failed
+    wait_until(lambda: output.tally.failed > failed + 1, what="a request that ends it")
+    poster.fails = 0
+    wait_until(lambda: bool(poster.taken), what="the end")
+    (ended,) = poster.taken[0]
+    output.said(topic, alert(id="r1-process-y", begin_ms=later_ms, ts_ms=later_ms))
+    wait_until(lambda: len(poster.taken) > 1, what="the next one")
+    (begun,) = poster.taken[-1]
+    assert ended["labels"] == begun["labels"]
+    assert ended["startsAt"] < begun["startsAt"] == iso(later_ms * 1_000_000)
     output.close()
 
 

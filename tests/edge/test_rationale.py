@@ -190,6 +190,23 @@ def test_a_table_goes_out_and_comes_in_by_command(tmp_path: Path) -> None:
     assert "of all 2 assets" in finding(config)
 
 
+@pytest.mark.parametrize("first", ["export", "import"])
+def test_the_first_table_of_a_plant_is_made_by_command(tmp_path: Path, first: str) -> None:
+    """Where the file names a table already that nobody has written: what runs still wants it."""
+    config, target = plant(tmp_path), tmp_path / "alarms.csv"
+    with pytest.raises(ConfigError, match="make it with andon alarms export"):
+        load(config)
+    if first == "export":
+        assert "2 assets" in invoke("alarms", "export", config, "-o", target)
+    else:
+        filled = tmp_path / "filled.csv"
+        filled.write_text(f"{HEAD}\nr1,process,,1,,worn,scrap,stop,15\n", encoding="utf-8")
+        assert "1 rows" in invoke("alarms", "import", filled, "--config", config)
+        assert rationale(load(config).settings.of_asset("r1"), "process").action == "stop"
+    assert target.exists()
+    load(config)
+
+
 def test_assets_that_lack_the_same_are_named_together(tmp_path: Path) -> None:
     """So that a plant of which nothing is known yet fills a line, and no page; 20 are named."""
     assets = [{"id": f"m{i:02d}"} for i in range(25)] + [{"id": "other", "cause": "worn"}]
