@@ -261,6 +261,7 @@ def test_the_brokers_word_is_read_when_it_does_not_listen_any_more(
 
     def too_late(client: paho.Client, packet: bytes) -> int:
         connection = client.socket()
+        assert isinstance(connection, socket.socket)
         select.select([connection], [], [], 10)  # its alert has come
         socket.socket.shutdown(connection, socket.SHUT_WR)
         return sends(client, packet)
