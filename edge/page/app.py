@@ -159,10 +159,11 @@ class Questions:
 
     async def _event(self, request: Request) -> bytes | None:
         asset, alert_id = request.path_params["asset"], request.path_params["id"]
-        found = self._desk.picture.detail(alert_id)
-        if found is not None:
+        picture = self._desk.picture
+        found = picture.detail(alert_id)
+        if found is not None and not picture.is_behind(alert_id):
             return found
-        return await asyncio.to_thread(self._desk.past.event, asset, alert_id)
+        return await asyncio.to_thread(self._desk.past.event, asset, alert_id) or found
 
 
 def _who(request: Request) -> SignedIn:

@@ -75,6 +75,7 @@ class Desk:
         self._knowledge: tuple[int | None, int] = (None, 0)
         self._dropped = 0
         self._clock_ms = 0
+        self.heard_ms = 0  # plant time when broker and gateway were there last
 
     @property
     def now_ms(self) -> int:
@@ -144,23 +145,29 @@ class Desk:
                 self.picture.sweep(known)
             if now_ms := self.now_ms:
                 self.picture.pass_to(now_ms)
+            if self._conversation.connected and self.picture.online:
+                self.heard_ms = now_ms
             self._tell_own()
             self.pulse.beat()
             await asyncio.sleep(LOOK_S)
 
     async def _read(self) -> None:
-        """Files: the shift so far, once; then how old the knowledge is."""
-        counted = False
+        """Files: the shift so far, again after each lost connection; how old the knowledge is.
+
+        Events are not retained: what began and ended while nobody listened is on the disk alone.
+        """
+        talk = self._conversation
+        counted: tuple[int, int] | None = None
         while True:
-            begin_ms = self.picture.spikes.begin_ms
-            if begin_ms and not counted:
-                counted = True
+            begin_ms, mark = self.picture.spikes.begin_ms, (talk.generation, talk.dropped_total)
+            if begin_ms and mark != counted and (talk.connected or counted is None):
+                counted = mark  # before it looks: what is lost meanwhile is looked for again
                 for said in await asyncio.to_thread(self.past.events_since, begin_ms):
                     self.picture.see_past(said)
             manifest = await asyncio.to_thread(self.papers.manifest)
             if manifest is not None:
                 self._knowledge = (manifest.created_ns // 1_000_000, manifest.counts.documents)
-            await asyncio.sleep(KNOWLEDGE_LOOK_S if counted else LOOK_S)
+            await asyncio.sleep(KNOWLEDGE_LOOK_S if counted is not None else LOOK_S)
 
     def _tell_own(self) -> None:
         talk = self._conversation

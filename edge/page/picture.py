@@ -46,6 +46,8 @@ class Picture:
         self.spikes = Spikes(shift_s=shift_s, shift_start_s=shift_start_s)
         self.plant_ms = 0  # newest plant time that was heard
         self.assets: set[str] = set()
+        self.online = False  # whether the gateway says so, or the broker of it
+        self.blind: tuple[str, ...] = ()  # every asset, of which a row names some
         self.refused: dict[str, int] = {}  # messages that could not be used, by reason
         self._order: dict[str, tuple[int, int]] = {}  # topic -> (time, revision) of what counts
         self._ids: dict[str, str] = {}  # topic -> id of the alert that counts
@@ -98,12 +100,25 @@ class Picture:
         return None if found is None else found[1]
 
     def see_past(self, said: EventPayload) -> None:
-        """An event of before, from what the gateway keeps: it counts for the shift alone."""
+        """An event of before, from what the gateway keeps: it counts for the shift.
+
+        An older revision of it in full is forgotten: whoever asks finds the newer one there.
+        """
+        stands = self._details.get(said.id)
+        if stands is not None and stands[0] < said.revision:
+            self._detail_bytes -= len(self._details.pop(said.id)[1])
         self._spike(said)
+
+    def is_behind(self, alert_id: str) -> bool:
+        """Whether an alert has been said in a newer revision than its event in full is of."""
+        found = self._details.get(alert_id)
+        stands = [topic for topic, said in self._ids.items() if said == alert_id]
+        return found is not None and any(found[0] < self._order[topic][1] for topic in stands)
 
     def _see(self, topic: str, said: Published, payload: bytes) -> None:
         match said:
             case StatusPayload():
+                self.online = said.online
                 self.tell("status", said)  # its time is the box's, not the plant's
             case HealthPayload():
                 self._health(topic, said)
@@ -128,6 +143,7 @@ class Picture:
 
     def _health(self, topic: str, said: HealthPayload) -> None:
         if self._if_newer(topic, said.ts_ms, 0):
+            self.blind = said.blind
             self.tell("health", health_row(said))
             self.pass_to(said.plant_ms)
 

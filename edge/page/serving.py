@@ -74,7 +74,9 @@ async def _serve(config: GatewayConfig, host: str, port: int, told: Callable[[st
         make_app(desk),
         config,
         host=host,
-        now=lambda: heard_now(desk.picture.board.rows(), t_ms=desk.now_ms),
+        now=lambda: heard_now(
+            desk.picture.board.rows(), blind=desk.picture.blind, t_ms=desk.heard_ms
+        ),
     )
     for warning in guarded.warnings:
         LOG.warning(warning)

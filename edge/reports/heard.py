@@ -14,18 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class _Health(msgspec.Struct):
-    """Of health only what is blind."""
+def heard_now(rows: Mapping[str, bytes], *, blind: tuple[str, ...], t_ms: int) -> Now | None:
+    """From the rows of the page's board; None: the gateway was not heard yet.
 
-    blind: tuple[str, ...] = ()
-
-
-def heard_now(rows: Mapping[str, bytes], *, t_ms: int) -> Now | None:
-    """From the rows of the page's board; None: the gateway was not heard yet."""
+    blind: every asset, of which the board's rows name some. t_ms: when the gateway was heard last.
+    """
     try:
         if "health" not in rows:
             return None
-        health = msgspec.json.decode(rows["health"], type=_Health)
         jobs = [
             msgspec.json.decode(body, type=JobsPayload)
             for key, body in sorted(rows.items())
@@ -33,4 +29,4 @@ def heard_now(rows: Mapping[str, bytes], *, t_ms: int) -> Now | None:
         ]
     except UNREADABLE:
         return None
-    return Now(t_ms=t_ms, jobs=tuple(jobs), blind=health.blind)
+    return Now(t_ms=t_ms, jobs=tuple(jobs), blind=blind)

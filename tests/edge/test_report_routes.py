@@ -94,7 +94,7 @@ def test_what_is_asked_wrongly_is_told(
 def test_what_the_page_has_heard_stands_on_the_sheet() -> None:
     """Jobs and blind assets as its board has them; before the first report of health, nothing."""
     board = Board()
-    assert heard_now(board.rows(), t_ms=5) is None
+    assert heard_now(board.rows(), blind=(), t_ms=5) is None
     job = JobPayload(
         job_id="p1", kind="calibration", instrument="", state="proposed", witness="",
         opened_by="", source="log", valid_from_ms=1, valid_to_ms=None, fuse_ms=None, scope=(),
@@ -102,7 +102,7 @@ def test_what_the_page_has_heard_stands_on_the_sheet() -> None:
     )  # fmt: skip
     said = JobsPayload(asset="m1", ts_ms=1, jobs=(), proposals=(job,))
     board.put("job/m1", msgspec.json.encode(said))
-    board.put("health", msgspec.json.encode({"blind": ["m2"], "rate": 1}))
-    now = heard_now(board.rows(), t_ms=5)
+    board.put("health", msgspec.json.encode({"rate": 1}))
+    now = heard_now(board.rows(), blind=("m2",), t_ms=5)
     assert now is not None
     assert (now.t_ms, now.jobs, now.blind) == (5, (said,), ("m2",))

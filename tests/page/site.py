@@ -10,16 +10,34 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
+from edge.brokers.endpoint import Endpoint
+from edge.brokers.mqtt import Publisher
+from edge.wire.outgoing import StatusPayload, encode
+from tests.page.said import T0_MS, TOPICS, message
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import msgspec
     from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request
+
+    from tests.broker.conftest import Mosquitto
 
 START_S_MAX: Final = 60.0
 LOOK_MS: Final = 20_000  # of a browser, for something to appear
 ATTACK: Final = "window.broken = true"
+
+
+def say(broker: Mosquitto, *said: msgspec.Struct) -> None:
+    """Publish as a gateway would: what is retained is."""
+    with Publisher(Endpoint(port=broker.port)) as publisher:
+        status = StatusPayload(online=True, version="1", bundle="b" * 64, ts_ms=T0_MS)
+        publisher.publish(TOPICS.status, encode(status), retain=True)
+        for one in said:
+            topic, payload = message(one)
+            publisher.publish(topic, payload, retain=topic.split("/")[2] in ("alert", "job"))
+        publisher.drain()
 
 
 class PageProcess:

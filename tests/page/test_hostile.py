@@ -8,19 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import pytest
 
-from edge.brokers.endpoint import Endpoint
-from edge.brokers.mqtt import Publisher
 from edge.wire.outgoing import (
     CitationPayload,
     ContributionPayload,
     ScorePayload,
     SentencePayload,
-    StatusPayload,
-    encode,
 )
 from kb.snapshots.build import build
 from tests.broker import plants
-from tests.page.said import T0_MS, TOPICS, alert, event_of, health, jobs, message, quiet
+from tests.page.said import T0_MS, alert, event_of, health, jobs, quiet
+from tests.page.site import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,17 +43,6 @@ ATTACKS: Final = (
 ASSETS: Final = 1_000
 ROWS_MAX: Final = 60  # of a list, in the page
 HEAP_MB_MAX: Final = 80
-
-
-def _say(broker: Mosquitto, *said: msgspec.Struct) -> None:
-    """Publish as a gateway would: what is retained is."""
-    with Publisher(Endpoint(port=broker.port)) as publisher:
-        status = StatusPayload(online=True, version="1", bundle="b" * 64, ts_ms=T0_MS)
-        publisher.publish(TOPICS.status, encode(status), retain=True)
-        for one in said:
-            topic, payload = message(one)
-            publisher.publish(topic, payload, retain=topic.split("/")[2] in ("alert", "job"))
-        publisher.drain()
 
 
 def _nothing_ran(page: Page) -> None:
@@ -105,7 +91,7 @@ def test_words_stay_words_wherever_they_come_from(
     told = (rang, event, still, event_of(still), health(T0_MS + 200_000))
     served = page_of(config)
     page = watched.open(served.url)
-    _say(mosquitto, *told, jobs(asset, proposals=2, quote=attack, instrument=attack))
+    say(mosquitto, *told, jobs(asset, proposals=2, quote=attack, instrument=attack))
     page.locator("#alerts .arow").first.wait_for()
     page.locator("#alert .checks li").first.wait_for()
     page.locator(".card.to_confirm q").first.wait_for()
@@ -132,7 +118,7 @@ def test_a_job_that_opens_within_the_time_it_was_planned_in_is_under_way(
     said = jobs("r1", proposals=1)
     for state, words in (("scheduled", "planned"), ("open", "under way")):
         job = msgspec.structs.replace(said.proposals[0], state=state)
-        _say(mosquitto, health(), msgspec.structs.replace(said, jobs=(job,), proposals=()))
+        say(mosquitto, health(), msgspec.structs.replace(said, jobs=(job,), proposals=()))
         page.locator(".card.open_work .item").filter(has_text=words).wait_for()
         assert page.locator(".card.open_work .item").count() == 1
 
@@ -177,7 +163,7 @@ def test_a_thousand_assets_cost_what_is_in_view(
     rang = [alert(name, number=1 + i % 300, priority=1 + i % 4) for i, name in enumerate(names)]
     scores = [ScorePayload(asset=n, ts_ms=T0_MS, score=1.0, threshold=5.0) for n in names]
     lists = [jobs(name, proposals=1) for name in names]
-    _say(mosquitto, *rang, *scores, *lists, health(T0_MS + 20_000_000))
+    say(mosquitto, *rang, *scores, *lists, health(T0_MS + 20_000_000))
     page = watched.open(served.url)
     full = page.locator("#alerts .count").filter(has_text=str(ASSETS))
     full.wait_for()
@@ -190,7 +176,7 @@ def test_a_thousand_assets_cost_what_is_in_view(
     assert page.locator("#alerts .arow").count() <= ROWS_MAX
     for revision in range(2, 6):  # and it goes on
         again = [alert(n, number=1 + i % 300, revision=revision) for i, n in enumerate(names)]
-        _say(mosquitto, *again)
+        say(mosquitto, *again)
     figures = _figures(page)
     told = {"assets": ASSETS, "interactive_ms": round(interactive_ms), **figures}
     with capsys.disabled():

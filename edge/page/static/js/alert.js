@@ -2,7 +2,7 @@
 
 import { $, fill, h } from "./dom.js";
 import { ask, may, say } from "./ask.js";
-import { plain } from "./alerts.js";
+import { known, plain } from "./alerts.js";
 import { askWith, silenceForm } from "./forms.js";
 import { openPaper, quoted } from "./paper.js";
 import { number, t, word } from "./strings.js";
@@ -12,13 +12,18 @@ import { lasting, time } from "./times.js";
 import { makeTrend, moveTrend } from "./trend.js";
 import { worksOf } from "./work.js";
 
-let shown = { key: "", revision: -1, event: null, similar: [] };
+const AGAIN_MS = 400; // an alert and its event are two messages: the second may still be on its way
+const AGAIN_MAX = 10;
+const NOTHING = { key: "", mark: "", event: null, similar: [] };
+let shown = NOTHING;
+let minute = 0; // of plant time, as what stands here counts from and to now
 
 export function makeAlert() {
   idle();
   onChange((changes) => {
-    if (some(changes, "alert/", "view")) refresh();
-    else if (shown.event && some(changes, `job/${shown.event.asset}`)) draw();
+    const passed = Math.floor(now() / 60000) !== minute;
+    if (some(changes, "alert/", "view", "live", "status")) refresh();
+    if (shown.event && (passed || some(changes, `job/${shown.event.asset}`))) draw();
     if (shown.event && some(changes, "spike/")) moveTrend(shown.event.asset);
   });
 }
@@ -29,41 +34,55 @@ function idle() {
   fill($("alert"), h("div", { class: "body" }, h("div", { class: "empty" }, t("nothing_selected"))));
 }
 
+const isOver = (event) => ["NORMAL", "CLEARED_ACK"].includes(event.state) && !event.suppressed_or_shelved;
+
+// How it stands. What no list has any more is over, whatever the newest event says that came here.
+function stateOf(event) {
+  const row = rowOf(shown.key);
+  if (row || !known() || isOver(event)) return row || event;
+  return { ...event, state: "NORMAL", active: 0, suppressed: 0, shelved: 0, out_of_service: 0, rings_again_ms: null };
+}
+
 export async function refresh() {
   const key = view.selected;
-  if (!key) { shown = { key: "", revision: -1, event: null, similar: [] }; idle(); return; }
-  const row = rowOf(key);
-  const revision = row ? row.revision : shown.revision;
-  if (key === shown.key && revision === shown.revision && shown.event) return;
-  const fresh = key !== shown.key;
-  const [asset, ...rest] = key.split("/");
-  const path = `${encodeURIComponent(asset)}/${encodeURIComponent(rest.join("/"))}`;
-  shown = { key, revision, event: fresh ? null : shown.event, similar: fresh ? [] : shown.similar };
-  const asked = shown;
-  try {
-    const event = await ask(`/api/event/${path}`);
-    if (asked !== shown) return;
-    shown.event = event;
-  } catch (error) {
-    if (asked !== shown) return;
-    shown.event = row ? { ...row, explanation: [], contributions: [], clauses: [], resembles: [], history: [], functional_location: "" } : null;
-    if (!row) { fill($("alert"), h("div", { class: "body" }, h("div", { class: "empty" }, error.message))); return; }
-  }
-  draw(fresh);
+  if (!key) { shown = NOTHING; idle(); return; }
+  const row = rowOf(key), fresh = key !== shown.key;
+  const mark = row ? row.revision : known() ? "over" : fresh ? "" : shown.mark;
+  if (!fresh && mark === shown.mark && shown.event) return;
+  shown = { key, mark, event: fresh ? null : shown.event, similar: fresh ? [] : shown.similar };
+  await look(shown, fresh, AGAIN_MAX);
   if (!fresh) return;
-  const similar = await ask(`/api/similar/${path}`).catch(() => []);
-  if (asked.key === shown.key) { shown.similar = similar; draw(); }
+  const similar = await ask(`/api/similar/${pathOf(key)}`).catch(() => []);
+  if (key === shown.key && shown.event) { shown.similar = similar; draw(); }
+}
+
+function pathOf(key) {
+  const [asset, ...rest] = key.split("/");
+  return `${encodeURIComponent(asset)}/${encodeURIComponent(rest.join("/"))}`;
+}
+
+// The event in full, and again while the list is ahead of it.
+async function look(asked, fresh, times) {
+  const row = rowOf(asked.key);
+  let missing = "";
+  const event = await ask(`/api/event/${pathOf(asked.key)}`).catch((error) => { missing = error.message; });
+  if (asked !== shown) return;
+  shown.event = event || (row ? { ...row, explanation: [], contributions: [], clauses: [], resembles: [], history: [], functional_location: "" } : shown.event);
+  if (!shown.event) { fill($("alert"), h("div", { class: "body" }, h("div", { class: "empty" }, missing))); return; }
+  draw(fresh);
+  const behind = row ? event?.revision < row.revision : event && !isOver(event);
+  if (behind && times > 0) setTimeout(() => { if (asked === shown) look(asked, false, times - 1); }, AGAIN_MS);
 }
 
 function draw(fresh = false) {
-  const event = shown.event;
-  const row = rowOf(shown.key);
-  const state = row || event;
+  const event = shown.event, state = stateOf(event);
+  minute = Math.floor(now() / 60000);
   const quiet = state.suppressed || state.shelved || state.out_of_service;
   const tone = quiet || !["ACTIVE_UNACK", "ACTIVE_ACK"].includes(state.state) ? "" : ` p${state.priority}`;
   const place = $("alert");
   const before = place.querySelector(".body");
   const top = fresh || !before ? 0 : before.scrollTop;
+  const focus = fresh ? null : focusIn(place);
   const open = new Set(fresh ? [] : [...place.querySelectorAll("details[open]")].map((one) => one.dataset.of));
   const trend = makeTrend(event.asset, fresh);
   const body = h("div", { class: "body" },
@@ -78,8 +97,23 @@ function draw(fresh = false) {
     h("p", { class: "since" }, t("since"), " ", time(event.begin_ms, now(), { seconds: true }), " · ", lasting(now() - event.begin_ms), event.count > 1 ? ` · ${t("times", { n: event.count })}` : ""),
     held(state), value(event), checks(event), h("h3", {}, t("trend")), trend,
     shares(event), told(event), similar(), works(event), clauses(event, open), history(event, open));
-  fill(place, h("div", { class: `edge${tone}` }), body, actions(state));
+  show(place, fresh, h("div", { class: `edge${tone}` }), body, actions(state));
   body.scrollTop = top;
+  if (focus) [...place.querySelectorAll(focus.tag)].find((one) => one.textContent === focus.text)?.focus({ preventScroll: true });
+}
+
+// Buttons that say the same as before stay where they are, under whichever finger.
+function show(place, fresh, edge, body, acts) {
+  const [, , before] = place.children;
+  if (fresh || !before?.isEqualNode(acts)) { fill(place, edge, body, acts); return; }
+  place.children[0].replaceWith(edge);
+  place.children[1].replaceWith(body);
+}
+
+// What a keyboard is at, to be found again when all is made anew.
+function focusIn(place) {
+  const at = document.activeElement;
+  return place.contains(at) && at !== place ? { tag: at.tagName, text: at.textContent } : null;
 }
 
 function stateWord(state) {

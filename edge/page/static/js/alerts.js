@@ -32,7 +32,7 @@ export function listed() {
 }
 
 // Without server, broker or gateway an empty list says nothing.
-const known = () => view.live && rows.get("page")?.connected && rows.get("status")?.online;
+export const known = () => view.live && rows.get("page")?.connected && rows.get("status")?.online;
 
 export function makeAlerts(onSelect) {
   select = onSelect;

@@ -27,10 +27,16 @@ function follow() {
   touch("view");
 }
 
+// The alert that the address names; none where somebody has cut the address short.
+function linked() {
+  try { return decodeURIComponent(location.hash.slice(1)); } catch { return ""; }
+}
+
 async function begin() {
   await loadStrings();
   view.select = select;
-  if (location.hash.length > 1) { view.selected = decodeURIComponent(location.hash.slice(1)); view.chosen = true; }
+  view.selected = linked();
+  view.chosen = view.selected !== "";
   for (const node of document.querySelectorAll("[data-t]")) node.textContent = t(node.dataset.t);
   makeStrip();
   makeShift(select);

@@ -6,12 +6,13 @@ import { all, now, onChange, rows, some, touch, view } from "./store.js";
 import { clock, time } from "./times.js";
 
 const BASE = 18; // of the axis, px
-const canvas = h("canvas", { role: "img" });
-const tip = h("div", { class: "tip", hidden: true });
+const canvas = h("canvas", { role: "img", tabindex: "0" });
+const tip = h("div", { class: "tip", role: "status", hidden: true });
 const title = h("h1", { id: "headline" });
 const under = h("div", { class: "under" });
 let spikes = [];
 let places = [];
+let reached = ""; // by the keys: id and count of a spike
 
 export function makeShift(select) {
   const flip = h("input", { type: "checkbox", role: "switch", id: "blindfold" });
@@ -34,6 +35,8 @@ export function makeShift(select) {
   canvas.addEventListener("mousemove", (event) => hover(nearest(event)));
   canvas.addEventListener("mouseleave", () => hover(null));
   canvas.addEventListener("click", (event) => { const hit = nearest(event); if (hit) select(hit.spike.asset, hit.spike.id); });
+  canvas.addEventListener("keydown", (event) => keys(event, select));
+  canvas.addEventListener("blur", () => hover(null));
   new ResizeObserver(draw).observe(canvas);
   window.addEventListener("theme", draw);
   onChange((changes) => {
@@ -121,6 +124,20 @@ function nearest(event) {
     if (far < 14 && (!best || far < best.far)) best = { ...place, far };
   }
   return best;
+}
+
+// The arrow keys go from spike to spike in their order; Enter opens the one that is named.
+function keys(event, select) {
+  const line = [...places].sort((a, b) => a.spike.begin_ms - b.spike.begin_ms);
+  const nameOf = (place) => `${place.spike.id}#${place.spike.count}`;
+  const at = line.findIndex((place) => nameOf(place) === reached);
+  if (event.key === "Enter" && at >= 0) { select(line[at].spike.asset, line[at].spike.id); return; }
+  const to = { ArrowRight: at + 1, ArrowLeft: at < 0 ? line.length - 1 : at - 1, Home: 0, End: line.length - 1 }[event.key];
+  if (to === undefined || !line.length) return;
+  event.preventDefault();
+  const hit = line[Math.min(Math.max(to, 0), line.length - 1)];
+  reached = nameOf(hit);
+  hover(hit);
 }
 
 function hover(hit) {

@@ -13,7 +13,7 @@ function format(options) {
 }
 
 export function clock(ms, { seconds = false } = {}) {
-  return format({ hour: "2-digit", minute: "2-digit", second: seconds ? "2-digit" : undefined, hour12: false }).format(ms);
+  return format({ hour: "2-digit", minute: "2-digit", second: seconds ? "2-digit" : undefined, hourCycle: "h23" }).format(ms);
 }
 
 export function utc(ms) {

@@ -13,7 +13,7 @@ const place = h("div", { class: "trend" });
 const note = h("div", { class: "trend-note" });
 const since = h("span", { class: "since" }); // scores before the page began to listen are nobody's
 const whole = h("div", {}, place, note);
-let asset = "", plot = null, points = [[], [], []], timer = 0;
+let asset = "", plot = null, points = [[], [], []], timer = 0, asking = 0;
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -22,7 +22,7 @@ export function makeTrend(of, fresh) {
     asset = of;
     points = [[], [], []];
     clearTimeout(timer);
-    poll(of);
+    poll(of, (asking += 1)); // an answer to an older one is nobody's
   }
   requestAnimationFrame(draw);
   return whole;
@@ -32,11 +32,11 @@ export function moveTrend(of) {
   if (of === asset) draw();
 }
 
-async function poll(of) {
+async function poll(of, mine) {
   const last = points[0].at(-1) ?? 0;
   try {
     const got = await ask(`/api/trend/${encodeURIComponent(of)}`, { since: Math.round(last * 1000) });
-    if (of !== asset) return;
+    if (mine !== asking) return;
     if (got.t_ms.length) {
       points[0].push(...got.t_ms.map((ms) => ms / 1000));
       points[1].push(...got.score);
@@ -45,7 +45,7 @@ async function poll(of) {
       draw();
     }
   } catch { /* the strip says that the server is away; the next look finds what was missed */ }
-  if (of === asset) timer = setTimeout(() => poll(of), POLL_MS);
+  if (mine === asking) timer = setTimeout(() => poll(of, mine), POLL_MS);
 }
 
 function bands(u) {

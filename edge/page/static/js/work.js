@@ -8,14 +8,14 @@ import { all, now, onChange, rows, some, view } from "./store.js";
 import { lasting, time } from "./times.js";
 
 const DAY_MS = 86400000;
-const SHOWN_MAX = 100; // of a list; the rest is counted
+const SHOWN_MAX = 100; // of a list; the rest is counted, and shown when asked for
 const cards = {};
 const scopes = new Map(); // asset -> promise of what approved tables know
 
 function card(name) {
   const count = h("span", { class: "count" }), list = h("div", { class: "list" }), none = h("p", { class: "none" }, t(`${name}_none`));
   const node = h("section", { class: `card ${name}`, "data-card": name }, h("div", { class: "head" }, h("h2", {}, t(name)), count), none, list);
-  cards[name] = { count, list, none, node };
+  cards[name] = { count, list, none, node, most: SHOWN_MAX, made: new Map() };
   return node;
 }
 
@@ -34,7 +34,7 @@ function draw() {
   const state = JSON.stringify([minute, known(), alerts.filter((one) => one.suppressed_or_shelved || one.suppressed || one.shelved || one.out_of_service).map((one) => [one.id, one.revision]), jobs.map((one) => [one.asset, one.ts_ms, one.jobs.map((job) => [job.job_id, job.state, job.fuse_ms, job.valid_to_ms]), one.proposals.length, one.silences.length])]);
   if (state === drawn) return; // a button under a finger stays where it is
   drawn = state;
-  put("suppressed", alerts.filter((one) => one.suppressed).sort((a, b) => b.begin_ms - a.begin_ms), suppressed);
+  put("suppressed", alerts.filter((one) => one.suppressed).sort((a, b) => b.begin_ms - a.begin_ms).map((one) => ({ asset: one.asset, id: one.id, message: one.message, job_id: one.job_id, rings_again_ms: one.rings_again_ms, title: workOf(one) })), suppressed);
   const silences = jobs.flatMap((one) => one.silences.map((silence) => ({ ...silence, asset: one.asset })));
   put("shelved", silences.filter((one) => one.kind === "shelved"), silence);
   put("out_of_service", silences.filter((one) => one.kind !== "shelved"), silence);
@@ -42,23 +42,43 @@ function draw() {
   put("open_work", jobs.flatMap((one) => one.jobs.filter((job) => ["open", "scheduled"].includes(job.state)).map((job) => ({ ...job, asset: one.asset }))), openWork);
 }
 
-const today = (job) => job.valid_from_ms === null || Math.abs(job.valid_from_ms - now()) < DAY_MS;
+// What falls into a day before or after now: what goes on for longer is there on each of its days.
+function today(job) {
+  const at = now(), begin = job.valid_from_ms;
+  return begin === null || (begin < at + DAY_MS && Math.max(begin, job.valid_to_ms ?? begin) > at - DAY_MS);
+}
 
+// An item of which nothing has changed stays the element that it is: with what has the focus, and
+// with what somebody has chosen in it, whatever else changes in the plant.
 function put(name, items, make) {
-  const { count, list, none } = cards[name];
+  const held = cards[name], { count, list, none } = held;
   count.textContent = String(items.length);
   none.hidden = items.length > 0;
   none.textContent = t(known() ? `${name}_none` : "not_known");
-  const rest = items.length - SHOWN_MAX;
-  fill(list, items.slice(0, SHOWN_MAX).map(make), rest > 0 ? h("p", { class: "none" }, t("and_more", { n: rest })) : "");
+  const day = new Date(now()).toDateString(), made = new Map();
+  for (const item of items.slice(0, held.most)) {
+    let version = JSON.stringify([day, item]);
+    while (made.has(version)) version += " ";
+    made.set(version, held.made.get(version) ?? make(item));
+  }
+  for (const [version, node] of held.made) if (!made.has(version)) node.remove();
+  held.made = made;
+  list.querySelector(":scope > .more")?.remove();
+  [...made.values()].forEach((node, i) => { if (list.children[i] !== node) list.insertBefore(node, list.children[i] ?? null); });
+  const rest = items.length - held.most;
+  if (rest > 0) list.append(h("button", { type: "button", class: "link more", onclick: () => { held.most += SHOWN_MAX; drawn = ""; draw(); } }, t("and_more", { n: rest })));
 }
 
 const title = (job) => `${word("work", job.kind)}${job.instrument ? ` · ${job.instrument}` : ""}`;
 
+function workOf(alert) {
+  const job = rows.get(`job/${alert.asset}`)?.jobs.find((job) => job.job_id === alert.job_id);
+  return job ? title(job) : alert.job_id;
+}
+
 function suppressed(one) {
-  const job = rows.get(`job/${one.asset}`)?.jobs.find((job) => job.job_id === one.job_id);
   return h("div", { class: "item", "data-alert": one.id },
-    h("div", { class: "line" }, h("b", {}, one.asset), job ? title(job) : one.job_id, h("span", { class: "end" }, one.rings_again_ms ? [t("until"), " ", time(one.rings_again_ms, now())] : "")),
+    h("div", { class: "line" }, h("b", {}, one.asset), one.title, h("span", { class: "end" }, one.rings_again_ms ? [t("until"), " ", time(one.rings_again_ms, now())] : "")),
     h("p", {}, one.message.replace(/^.*?: .*?: /, "")),
     h("div", { class: "acts" }, h("button", { type: "button", onclick: () => view.select(one.asset, one.id) }, t("show")),
       may("job.cancel") ? h("button", { type: "button", class: "loud", "data-act": "cancel", onclick: () => say("job", { action: "cancel", job_id: one.job_id, reason: t("cancelled_here") }) }, t("cancel_job")) : ""));
