@@ -35,6 +35,13 @@ class Figures:
     items: tuple[tuple[str, str], ...]
 
 
+class Moment(str):
+    """A time as people here write it, which also knows what it is in UTC."""
+
+    __slots__ = ("utc",)
+    utc: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """share: of the width; number: it stands on the right."""
@@ -104,7 +111,10 @@ class Local:
         """Day and time; "" for none."""
         if t_ms is None:
             return ""
-        return self.at(t_ms).strftime("%d.%m. %H:%M" if self.language == "de" else "%d %b %H:%M")
+        form = "%d.%m. %H:%M" if self.language == "de" else "%d %b %H:%M"
+        found = Moment(self.at(t_ms).strftime(form))
+        found.utc = f"{datetime.fromtimestamp(t_ms / 1_000, tz=UTC):%Y-%m-%d %H:%M:%S} UTC"
+        return found
 
     def whole(self, t_ms: int) -> str:
         """With the year, and how far from UTC that is."""
@@ -139,5 +149,7 @@ class Local:
 
 def _cut(text: str) -> str:
     """A text on one line, without what nobody sees, and not without end."""
+    if isinstance(text, Moment):
+        return text
     seen = "".join(c if c.isprintable() else " " for c in text)
     return seen if len(seen) <= CELL_CHARS_MAX else seen[: CELL_CHARS_MAX - 1] + "\u2026"

@@ -119,7 +119,7 @@ def handover(
     every = events_of(known)
     newest = {(one.asset, one.track): one for one in every}
     states = states_at(known, end_ms)
-    new = [e for e in every if e.horns_ms and e.horns_ms[0] >= begin_ms]
+    new = [e for e in every if _asked_ms(e) >= begin_ms]
     fresh = {id(e) for e in new}
     standing = [
         e
@@ -152,6 +152,12 @@ def handover(
         rang=sum(e.asset != GROUP_ASSET for e in new),
         avoided=sum(e.first_ms >= begin_ms and e.avoided for e in every if e.asset != GROUP_ASSET),
     )
+
+
+def _asked_ms(event: Event) -> int:
+    """When it first asked for somebody: by itself, else through its group; -1: never."""
+    asked = event.horns_ms[0] if event.horns_ms else event.rang_ms
+    return -1 if asked is None else asked
 
 
 def _waits(one: Transition) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Final, assert_never
 
-from edge.reports.document import Bars, Figures, Heading, Table, Text
+from edge.reports.document import Bars, Figures, Heading, Moment, Table, Text
 
 if TYPE_CHECKING:
     from edge.reports.document import Block, Document
@@ -115,7 +115,7 @@ def _table(table: Table) -> str:
     )
     rows = "\n".join(
         "<tr>"
-        + "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True))
+        + "".join(f"<td{kind}>{_cell(cell)}</td>" for kind, cell in zip(kinds, row, strict=True))
         + "</tr>"
         for row in table.rows
     )
@@ -123,6 +123,13 @@ def _table(table: Table) -> str:
         f'<div class="scrolls"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>\n{rows}\n</tbody></table></div>"
     )
+
+
+def _cell(text: str) -> str:
+    """A text; of a time the pointer shows UTC."""
+    if isinstance(text, Moment):
+        return f'<span title="{escape(text.utc)}">{escape(text)}</span>'
+    return escape(text)
 
 
 def _bars(bars: Bars) -> str:

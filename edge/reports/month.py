@@ -118,14 +118,15 @@ def month(
 ) -> Month:
     """Figures from the first of `days` to the last, which is the end.
 
-    transitions: in the order of decisions, also from before. since_ms: from when on all are kept.
+    transitions: in the order of decisions, also from before. since_ms: from when on all are kept;
+    what is left of the time before stands, and counts for nothing, as a day is measured by all.
     """
     begin_ms, end_ms = days[0], days[-1]
     known_ms = max(begin_ms, since_ms)
     everything = [one for one in transitions if one.t_ms < end_ms]
-    horns = [one for one in horns_of(everything, positions) if one.t_ms >= begin_ms]
+    horns = [one for one in horns_of(everything, positions) if one.t_ms >= known_ms]
     events = [one for one in events_of(everything) if (one.over_ms or EVER_MS) >= begin_ms]
-    began = [one for one in events if one.first_ms >= begin_ms and one.asset != GROUP_ASSET]
+    began = [one for one in events if one.first_ms >= known_ms and one.asset != GROUP_ASSET]
     alone = [one for one in horns if one.asset != GROUP_ASSET]
     waits = sorted(one.ack_ms for one in began if one.ack_ms is not None)
     avoided = [one for one in began if one.avoided]

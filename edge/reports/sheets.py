@@ -126,7 +126,12 @@ def month_sheet(
             Column(name=words("share"), share=0.15, number=True),
         ),
         [
-            (one.asset, one.track, str(one.rings), f"{local.number(100 * one.share)} %")
+            (
+                one.asset,
+                words.of("track", one.track),
+                str(one.rings),
+                f"{local.number(100 * one.share)} %",
+            )
             for one in found.actors
         ],
         words("none"),
@@ -166,8 +171,8 @@ def _lines(sheet: Document, lines: Sequence[Line], words: Words, local: Local) -
         ),
         [
             (
-                _named(one.asset, one.track),
-                one.severity,
+                _named(one.asset, one.track, words),
+                words.of("severity", one.severity),
                 local.moment(one.begin_ms),
                 words.state(one.state),
                 str(one.rings),
@@ -190,7 +195,7 @@ def _suppressed(sheet: Document, lines: Sequence[Line], words: Words, local: Loc
         ),
         [
             (
-                _named(one.asset, one.track),
+                _named(one.asset, one.track, words),
                 local.moment(one.begin_ms),
                 one.job_id,
                 local.moment(one.rings_again_ms),
@@ -212,7 +217,7 @@ def _quiet(sheet: Document, quiet: Sequence[Quiet], words: Words, local: Local) 
         ),
         [
             (
-                _named(one.asset, one.track),
+                _named(one.asset, one.track, words),
                 one.operator if one.owner in ("", one.operator) else f"{one.operator}, {one.owner}",
                 local.moment(one.end_ms),
                 one.reason,
@@ -236,7 +241,8 @@ def _works(sheet: Document, works: Sequence[Work], words: Words, local: Local) -
         [
             (
                 one.asset,
-                one.kind if one.state == "proposed" else f"{one.kind}, {one.state}",
+                words.of("work", one.kind)
+                + ("" if one.state == "proposed" else f", {words.of('job', one.state)}"),
                 one.instrument,
                 local.moment(one.begin_ms),
                 local.moment(one.end_ms),
@@ -286,7 +292,7 @@ def _stood(sheet: Document, stood: Sequence[Stood], words: Words, local: Local) 
         ),
         [
             (
-                _named(one.asset, one.track),
+                _named(one.asset, one.track, words),
                 local.moment(one.since_ms),
                 local.span(one.lasted_ms) + ("" if one.over else f", {words('going_on')}"),
                 str(one.rings),
@@ -331,7 +337,7 @@ def _answered(sheet: Document, found: Month, words: Words, local: Local) -> None
     )
 
 
-def _named(asset: str, track: str) -> str:
+def _named(asset: str, track: str, words: Words) -> str:
     if asset == GROUP_ASSET:
         return track
-    return f"{asset} {track}".strip()
+    return f"{asset} {words.of('track', track)}".strip()

@@ -99,6 +99,26 @@ ENGLISH: Final = {
     "feedback_f": "operators said: {label}",
     "no_feedback": "What operators said of alerts is not counted here: give --labels.",
     "going_on": "goes on",
+    "severity.LOW": "low",
+    "severity.MEDIUM": "medium",
+    "severity.HIGH": "high",
+    "severity.CRITICAL": "critical",
+    "severity.URGENT": "urgent",
+    "track.process": "process",
+    "track.sensor": "sensor",
+    "track.comms": "communication",
+    "work.calibration": "calibration",
+    "work.verification": "verification",
+    "work.function_test": "function test",
+    "work.repair": "repair",
+    "work.replacement": "replacement",
+    "work.cleaning": "cleaning",
+    "work.planned_stop": "planned stop",
+    "job.proposed": "proposed",
+    "job.scheduled": "planned",
+    "job.open": "under way",
+    "job.closed": "done",
+    "job.cancelled": "cancelled",
 }
 GERMAN: Final = {
     "handover": "Schichtübergabe",
@@ -196,6 +216,26 @@ GERMAN: Final = {
     "feedback_f": "Rückmeldung: {label}",
     "no_feedback": "Rückmeldungen sind hier nicht gezählt: --labels nennt ihre Datei.",
     "going_on": "dauert an",
+    "severity.LOW": "niedrig",
+    "severity.MEDIUM": "mittel",
+    "severity.HIGH": "hoch",
+    "severity.CRITICAL": "kritisch",
+    "severity.URGENT": "dringend",
+    "track.process": "Prozess",
+    "track.sensor": "Sensor",
+    "track.comms": "Verbindung",
+    "work.calibration": "Kalibrierung",
+    "work.verification": "Überprüfung",
+    "work.function_test": "Funktionsprüfung",
+    "work.repair": "Reparatur",
+    "work.replacement": "Austausch",
+    "work.cleaning": "Reinigung",
+    "work.planned_stop": "Geplanter Stillstand",
+    "job.proposed": "vorgeschlagen",
+    "job.scheduled": "geplant",
+    "job.open": "läuft",
+    "job.closed": "fertig",
+    "job.cancelled": "abgesagt",
 }
 LANGUAGES: Final = {"en": ENGLISH, "de": GERMAN}
 
@@ -215,3 +255,7 @@ class Words:
     def state(self, state: str) -> str:
         """The state of an alert; one that is not known stays as it is."""
         return self._words.get(state, state) if state.isupper() else state
+
+    def of(self, kind: str, name: str) -> str:
+        """What a word of the wire is called, such as a severity; one not known stays as it is."""
+        return self._words.get(f"{kind}.{name}", name)

@@ -12,7 +12,7 @@ from pypdf import PdfReader
 
 from edge.errors import ConfigError
 from edge.reports.document import Local
-from edge.reports.html import html_file, nice
+from edge.reports.html import fragment, html_file, nice
 from edge.reports.life import events_of
 from edge.reports.making import Making, moment_ms
 from edge.reports.month import Rules, month, percentile
@@ -150,3 +150,23 @@ def test_nothing_happened(tmp_path: Path) -> None:
         assert making.written(making.handover(at_ms=OCTOBER_MS), form)
     with pytest.raises(ConfigError, match="ends with"):
         making.check_form(".docx")
+
+
+def test_the_words_of_a_plant_are_told_in_the_language_and_times_in_utc(tmp_path: Path) -> None:
+    """Severity, track and time of a sheet in German; the pointer finds the time of UTC."""
+    told = [
+        alert(
+            t_ms=OCTOBER_MS + 60_000,
+            asset="m1",
+            begin_ms=OCTOBER_MS + 60_000,
+            revision=1,
+            state="ACTIVE_UNACK",
+            track="comms",
+            severity=("HIGH", 2),
+        )
+    ]
+    making = Making(site(tmp_path, told), language="de")
+    page = fragment(making.handover(at_ms=OCTOBER_MS + 120_000))
+    assert "<td>hoch</td>" in page
+    assert "m1 Verbindung" in page
+    assert '<span title="2026-09-30 22:01:00 UTC">01.10. 00:01</span>' in page

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from edge.errors import JournalError
@@ -227,6 +228,39 @@ def test_the_sheet_of_a_shift(tmp_path: Path) -> None:
     assert [one.asset for one in found.blind] == ["blind", "dark"]
     assert [(one.asset, one.id) for one in found.confirm] == [("m1", "p1")]
     assert (found.rang, found.avoided) == (4, 1)
+
+
+def test_what_a_group_rings_for_is_new_in_the_shift_in_which_it_began(tmp_path: Path) -> None:
+    """A member has no horn of its own; it stands from before only where it rang before."""
+    begin, end = OCTOBER_MS, OCTOBER_MS + DAY_MS // 3
+    told = []
+    for asset, t_ms in (("before", begin - 60_000), ("within", begin + 60_000)):
+        one = alert(t_ms=t_ms, asset=asset, begin_ms=t_ms, revision=1, state="ACTIVE_UNACK")
+        one.payload = msgspec.structs.replace(one.payload, annunciate=0, group_id="g")
+        told.append(one)
+    found = handover(transitions(tmp_path, told), begin_ms=begin, end_ms=end)
+    assert [one.asset for one in found.new] == ["within"]
+    assert [one.asset for one in found.standing] == ["before"]
+    assert found.rang == 1
+
+
+def test_what_is_left_of_an_unknown_time_is_not_counted_in_the_known_one(tmp_path: Path) -> None:
+    """The newest word of a topic outlives the rest of its time; a day is measured by all."""
+    told = month_of(5)
+    since_ms = DAYS[20]
+    last = {one.asset: one for one in told if one.t_ms < since_ms}
+    rest = sorted(last.values(), key=lambda one: one.t_ms)
+    rest += [one for one in told if one.t_ms >= since_ms]
+    kept = transitions(tmp_path, rest)
+    found = month(kept, days=DAYS, positions={}, rules=Rules(), since_ms=since_ms)
+    within = [one for one in horns_of(kept, {}) if one.t_ms >= since_ms]
+    assert any(one.t_ms < since_ms for one in horns_of(kept, {})), "nothing to tell apart"
+    assert found.everywhere.rings == len(within)
+    assert sum(day.rings for day in found.days) == len(within)
+    assert found.events == len(
+        {one.event for one in kept if one.t_ms >= since_ms}
+        - {one.event for one in kept if one.t_ms < since_ms}
+    )
 
 
 # --- what is kept ---
