@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from edge.page.accounts import Accounts
 from edge.records import Publish
 from edge.storage.outbox import Outbox
 from edge.wire.outgoing import JobsPayload, SilencePayload
 from kb.snapshots.build import build
 from tests.broker import plants
+from tests.edge.page_site import PASSWORD, PEOPLE
 from tests.page.said import T0_MS, alert, event_of, health, jobs, message, quiet
 from tests.page.site import Watched, say
 
@@ -213,3 +215,36 @@ def test_an_address_that_was_cut_short_still_opens_the_page(
     say(mosquitto, health(), alert("r1"))
     page = watched.open(f"{page_of(plants.settings(tmp_path)).url}#r1%2")
     page.locator("#alerts .arow", has_text="r1").wait_for()
+
+
+def test_a_role_is_offered_what_it_may(
+    mosquitto: Mosquitto, tmp_path: Path, page_of: Callable[[Path], PageProcess], watched: Watched
+) -> None:
+    """A viewer sees every list and no button that does something; an operator takes none out."""
+    config = plants.settings(tmp_path)
+    accounts = Accounts(tmp_path / "users.json")
+    for name, role in PEOPLE.items():
+        accounts.add(name, role, PASSWORD)
+    served = page_of(config)
+    still, rang = quiet("r2", number=2), alert("r1")
+    say(mosquitto, health(), rang, event_of(rang), still, jobs("r1", proposals=1))
+    offered = {}
+    for name in PEOPLE:
+        page = watched.context.new_page()
+        page.goto(served.url)
+        page.locator("input[name=name]").fill(name)
+        page.locator("input[name=password]").fill(PASSWORD)
+        page.locator("form button").click()
+        page.locator(".card.suppressed .item", has_text="r2").wait_for()
+        page.close()
+        page = watched.open(served.url)
+        page.locator("#alert .title .asset", has_text="r1").wait_for()
+        page.locator(".card.to_confirm .item", has_text="r1").wait_for()
+        acts = page.locator("[data-act]").evaluate_all("(all) => all.map((a) => a.dataset.act)")
+        offered[name] = {*acts, *(["log"] if page.locator("#log-form").is_visible() else [])}
+        assert "/password" in (page.locator("#who").get_attribute("href") or "")
+        page.locator("#sign-out").click()
+        page.locator("input[name=password]").wait_for()
+        page.close()
+    operator = {"ack", "shelve", "feedback", "check-in", "cancel", "confirm", "log"}
+    assert offered == {"vera": set(), "otto": operator, "enno": operator | {"oos"}}

@@ -39,7 +39,7 @@ export function makeStrip() {
     h("button", { class: "plain", type: "button", id: "open-search", title: "/" }, t("search")),
     choice(t("theme"), THEMES.map((name) => [name, t(`theme_${name}`)]), theme, (name) => { localStorage.setItem(THEME, name); applyTheme(name); }),
     choice(t("language"), Object.entries(LANGUAGES), language, setLanguage),
-    h("span", { class: "faint", id: "who" }),
+    h("a", { id: "who", title: t("change_password") }),
     h("button", { class: "plain", type: "button", id: "sign-out", hidden: true, onclick: signOut }, t("sign_out")),
   );
   onChange((changes) => { if (some(changes, "page", "health", "status", "system", "live")) draw(changes); });
@@ -78,6 +78,7 @@ function draw(changes) {
   fill(figures, told.map(([name, tone, text, title]) => h("div", { title }, h("dt", {}, t(`strip_${name}`)), h("dd", { class: tone, "data-of": name }, text))));
   fill(clockPlace, page?.now_ms ? time(page.now_ms, page.now_ms, { seconds: true }) : "");
   $("who").textContent = view.me.user;
+  if (view.me.user && !view.me.open) $("who").href = "/password";
   $("sign-out").hidden = !view.me.user || view.me.open;
   trouble(page, health, rows.get("system"));
 }

@@ -156,7 +156,9 @@ function note() {
     if (changes.has("view") && !asset.dataset.own) asset.value = view.selected[0] === "_" ? "" : view.selected.split("/")[0];
   });
   asset.addEventListener("input", () => { asset.dataset.own = asset.value; });
-  return h("section", { class: "card" }, h("div", { class: "head" }, h("h2", {}, t("log_line"))), form, h("datalist", { id: "assets" }));
+  const card = h("section", { class: "card", "data-card": "log_line", hidden: true }, h("div", { class: "head" }, h("h2", {}, t("log_line"))), form, h("datalist", { id: "assets" }));
+  onChange(() => { card.hidden = !may("text"); }); // who may is known only after all this is made
+  return card;
 }
 
 let assetsKnown = -1;
