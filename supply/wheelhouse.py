@@ -2,7 +2,8 @@
 
 The locked run-time set as wheels of one architecture and one version of Python, our own wheel
 beside them, a lock that names the hash of each, sums of all files, a script that installs from it,
-and what else a box without internet has no other way to: units, broker files and the pages. The sets of x86_64 and aarch64 can be made on either.
+and what else a box without internet has no other way to: units, broker files and the pages. The
+sets of x86_64 and aarch64 can be made on either.
 """
 
 from __future__ import annotations
