@@ -22,8 +22,8 @@ from edge.checks.rationales import rationale_finding
 from edge.checks.volume import volume_of
 from edge.commissioning.watch import joined
 from edge.configuration.config import effective, load
-from edge.configuration.include import hint
 from edge.configuration.position_settings import need_assets
+from edge.configuration.words import hint
 from edge.errors import AndonError, ConfigError
 from edge.gateway.timekeeping import synchronised
 from edge.samples.layouts import asset_layouts

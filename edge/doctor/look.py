@@ -115,7 +115,8 @@ def _heard(config: GatewayConfig, *, wait_s: float) -> Iterator[Finding]:
     health: HealthPayload | None = None
     unread = ""
     begun_s = time.monotonic()
-    with Collector(endpoint, [topics.status, topics.health], queue_max=MESSAGES_MAX) as heard:
+    told = [topics.status, topics.health]
+    with Collector(endpoint, told, queue_max=MESSAGES_MAX, patient=False) as heard:
         while health is None and not unread:
             running = status is not None and status.online
             left_s = begun_s + (wait_s if running else min(QUIET_S, wait_s)) - time.monotonic()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from edge.configuration.include import hint
+from edge.configuration.words import hint
 from edge.errors import UNREADABLE, ConfigError
 from edge.page.passwords import check_hash, check_password, hashed, matches, nobodys
 from edge.page.roles import Role

@@ -157,13 +157,17 @@ def test_a_broken_configuration_is_the_finding(tmp_path: Path, text: str) -> Non
     assert json.loads(done.stdout)["wrong"] == 1
 
 
-def test_a_broker_that_is_away_does_not_end_the_page(tmp_path: Path) -> None:
-    """Nothing listens on port 1 of loopback: told twice, and the rest is looked at."""
+def test_a_broker_that_is_away_does_not_end_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing listens on port 1 of loopback: told twice at once, and the rest is looked at."""
+    monkeypatch.setattr("edge.brokers.mqtt.CONNECT_S_MAX", 1000.0)  # longer than a test may take
     path = tmp_path / "gateway.toml"
     path.write_text('site = "s"\n[mqtt]\nhost = "127.0.0.1"\nport = 1\n[model]\nbundle = "none"\n')
     page = looked(path, wait_s=0.5)
     wrong = {one.what for one in page.findings if one.level is Level.WRONG}
     assert {"bundle", "gateway"} <= wrong
+    assert sum("nothing listens there" in one.found for one in page.findings) == 2
     assert {"dead letters", "audit trail"} <= {one.what for one in page.findings}
 
 
