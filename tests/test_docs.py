@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import ast
 import importlib
+import itertools
 import re
 import shlex
 import subprocess
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import msgspec
 import pytest
 import typer.main
+import yaml
 from typer.testing import CliRunner
 
 import andon
+from edge.configuration.config import GatewayConfig
 from supply.site import COMMANDS_PAGE
 from tests.blocks import blocks_of
 
@@ -40,14 +43,6 @@ MAPPED: Final = (
 )
 PAGES: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 OURS: Final = ("andon", "benchmarks", "edge", "kb", "models", "simulator")
-SETTINGS: Final = (
-    "edge.settings",
-    "edge.configuration.config",
-    "edge.configuration.output_settings",
-    "edge.configuration.sections",
-    "edge.trust",
-    "edge.wire.paths",
-)  # modules whose structs a settings file fills
 
 
 def _commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - typer hides click's type
@@ -131,14 +126,16 @@ def test_the_readme_writes_the_configuration_before_it_fits() -> None:
 
 
 def _structs() -> dict[str, type[msgspec.Struct]]:
-    """Every settings struct by name."""
-    return {
-        value.__name__: value
-        for name in SETTINGS
-        for value in vars(importlib.import_module(name)).values()
-        if isinstance(value, type) and issubclass(value, msgspec.Struct)
-        if value.__module__ == name and value.__struct_config__.forbid_unknown_fields
-    }
+    """Every struct that a settings file fills, by name: whatever the outermost one reaches."""
+    found: dict[str, type[msgspec.Struct]] = {}
+    waiting: list[Any] = [GatewayConfig]
+    while waiting:
+        one = waiting.pop()
+        waiting += get_args(one)
+        if isinstance(one, type) and issubclass(one, msgspec.Struct) and one.__name__ not in found:
+            found[one.__name__] = one
+            waiting += [field.type for field in msgspec.structs.fields(one)]
+    return found
 
 
 def _settings_text() -> str:
@@ -156,6 +153,26 @@ def test_every_settings_key_is_documented(struct: str) -> None:
         for k in sorted(keys)
         if not re.search(rf"`{k}`|^\s*#?\s*{k}\s*=|\[{k}[\].]", text, re.MULTILINE)
     ]
+
+
+def _topics_told() -> Iterator[str]:
+    """Topics in the tables of topics.md, each alternative of `{a,b}` by itself."""
+    page = (ROOT / "docs" / "topics.md").read_text(encoding="utf-8")
+    for row in re.findall(r"^\| (`.*)$", page.partition("\n\n## ")[0], re.MULTILINE):
+        for told in re.findall(r"`([a-z_A-Z]+[^` ]*|cmd_result/[^`]+)`", row):
+            parts = [one.strip("{}").split(",") if "," in one else [one] for one in told.split("/")]
+            yield from ("/".join(way) for way in itertools.product(*parts))
+
+
+def test_every_topic_is_documented() -> None:
+    """Each channel of the description for machines stands in the table for people."""
+    channels = yaml.safe_load((ROOT / "docs" / "asyncapi.yaml").read_text("utf-8"))["channels"]
+    ours = {one["address"].removeprefix("{prefix}/{site}/") for one in channels.values()}
+    ours -= {"plant/{asset}"}  # the plant's: a section of its own
+    tracks = {f"alert/{{asset}}/{track}" for track in ("process", "sensor", "comms")}
+    wanted = ours - {"alert/{asset}/{track}"} | tracks
+    assert len(wanted) > 20
+    assert not sorted(wanted - set(_topics_told()))
 
 
 def test_settings_examples_on_the_pages_are_valid_toml() -> None:

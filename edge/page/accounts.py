@@ -172,7 +172,8 @@ class Accounts:
         try:
             self._disk.make_directory(self.path.parent)
             beside = self.path.with_name(f"{self.path.name}.lock")
-            self._disk.open(beside, "ab", permissions=PERMISSIONS).close()
+            with self._disk.open(beside, "ab", permissions=PERMISSIONS) as lock:
+                self._disk.give(lock, self.path.parent)
             held = self._disk.lock(beside)
         except BlockingIOError as error:
             raise ConfigError(
