@@ -1,8 +1,9 @@
 """`make wheelhouse`: everything that a gateway installs, in a folder that needs no index.
 
 The locked run-time set as wheels of one architecture and one version of Python, our own wheel
-beside them, a lock that names the hash of each, sums of all files, and a script that installs from
-it. The sets of x86_64 and aarch64 can be made on either.
+beside them, a lock that names the hash of each, sums of all files, a script that installs from it,
+and what else a box without internet has no other way to: units, broker files and the pages. The
+sets of x86_64 and aarch64 can be made on either.
 """
 
 from __future__ import annotations
@@ -55,9 +56,7 @@ def make(*, architecture: str, python: str, out: Path) -> Path:
     lock = RUNTIME.read_text("utf-8")
     (made / "requirements.txt").write_text(f"{lock}\n{own}\n", encoding="utf-8")
     (made / "made-for").write_text(f"ARCH={architecture}\nPYTHON_VERSION={python}\n", "utf-8")
-    for path in sorted(DEPLOY.iterdir()):
-        shutil.copy2(path, made / path.name)
-    shutil.copy2(ROOT / "LICENSE", made)
+    _beside(made)
     files = sorted(path for path in made.rglob("*") if path.is_file())
     sums = [f"{_sha256(path)}  {path.relative_to(made).as_posix()}\n" for path in files]
     (made / SUMS).write_text("".join(sums), encoding="utf-8")
@@ -86,6 +85,19 @@ def _download(wheels: Path, *, architecture: str, python: str) -> None:
     wanted = sum(not pin.python_below or minor < pin.python_below for pin in pins(RUNTIME))
     if there != wanted:
         raise WheelhouseError(f"{there} wheels for {wanted} locked packages")
+
+
+def _beside(made: Path) -> None:
+    """What a box needs besides the program: its script, units, broker files and the pages.
+
+    They stand as in a copy of the sources, so that the commands of the pages work in both.
+    """
+    for path in sorted(DEPLOY.iterdir()):
+        shutil.copy2(path, made / path.name)
+    shutil.copy2(ROOT / "LICENSE", made)
+    for folder in ("deploy", "docs"):
+        left_out = shutil.ignore_patterns("__pycache__", DEPLOY.name)
+        shutil.copytree(ROOT / folder, made / folder, ignore=left_out)
 
 
 def _own_wheel(wheels: Path) -> str:
