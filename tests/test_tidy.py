@@ -175,7 +175,6 @@ def test_files_fit_one_reading() -> None:
     assert not long
 
 
-@pytest.mark.not_counted
 def test_functions_fit_one_screen() -> None:
     """No function is longer than one screen."""
     long = [

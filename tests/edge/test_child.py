@@ -170,7 +170,6 @@ def told_by(how: str, cell: Cell) -> tuple[Path, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("how", ["signal", "command", "file", "order"])
-@pytest.mark.not_counted
 def test_rows_of_a_job_are_left_out_however_it_was_told(tmp_path: Path, how: str) -> None:
     """The same calibration told four ways; the fit is the one of a record without those rows."""
     cell = Cell(tmp_path)
@@ -197,7 +196,6 @@ def test_rows_of_a_job_are_left_out_however_it_was_told(tmp_path: Path, how: str
     assert "rows left out: they were unlike the rest" in said
 
 
-@pytest.mark.not_counted
 def test_no_lag_reaches_over_rows_that_were_left_out(tmp_path: Path) -> None:
     """The fit is the one that a hole in the record gives, to the last bit of its parameters."""
     cell = Cell(tmp_path)

@@ -289,7 +289,6 @@ def test_how_a_state_lies_in_memory_does_not_matter(count: int) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10_000), count=st.sampled_from([2, 30, MANY]))
-@pytest.mark.not_counted
 def test_some_rows_score_as_they_do_among_all(seed: int, count: int) -> None:
     """However rows are chosen, each has the scores and the state that it has among all."""
     chance = np.random.default_rng(seed)
