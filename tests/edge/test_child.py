@@ -249,7 +249,6 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> Cell:
     return cell
 
 
-@pytest.mark.not_counted
 def test_a_lasting_change_moves_the_childs_usual_range_and_the_parent_stays(marked: Cell) -> None:
     """Of c1 by about what the calibration left; of the others by what chance does."""
     before = marked.config.read_bytes()

@@ -186,7 +186,6 @@ def test_the_cut_of_a_stream_changes_nothing(
 
 
 @pytest.mark.parametrize("count", [1, 2, 20])
-@pytest.mark.not_counted
 def test_a_long_stream_scores_as_the_slow_twin(count: int) -> None:
     """A loop in float64, written by the book, comes to the same, with holes, stops and a fault."""
     n = 520
