@@ -143,6 +143,7 @@ def test_nothing_is_written_over(small: Path, tmp_path: Path) -> None:
     assert "Where to?" in installed(small, "").stderr
 
 
+@pytest.mark.not_counted
 def test_what_could_not_be_installed_is_taken_away_again(small: Path, tmp_path: Path) -> None:
     """Half an environment would look like a whole one."""
     (small / "requirements.txt").write_text(f"andon==9 --hash=sha256:{'0' * 64}\n")
