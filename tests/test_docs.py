@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 import andon
 from edge.configuration.config import GatewayConfig
 from supply.site import COMMANDS_PAGE
-from tests.blocks import blocks_of
+from tests.blocks import blocks_of, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,6 +86,29 @@ def test_readme_names_only_commands_that_exist() -> None:
         if not line.startswith("andon -")
     }
     assert not {(page, line) for page, line in named if line not in groups}
+
+
+def _typed() -> Iterator[tuple[str, str]]:
+    """Page and arguments of each call of `andon` in a shell block, up to a pipe or the like."""
+    for page in PAGES:
+        for block in blocks_of(page.read_text(encoding="utf-8")):
+            if block.language not in ("sh", "bash", "console"):
+                continue
+            for line in block.text.replace("\\\n", " ").splitlines():
+                words = shlex.shlex(line.partition("  #")[0], posix=True, punctuation_chars=True)
+                words.whitespace_split, words.commenters = True, ""
+                told = list(itertools.takewhile(lambda one: not set(one) <= set("|&;<>"), words))
+                if told and Path(told[0]).name == "andon":
+                    yield page.name, shlex.join(told[1:])
+
+
+def test_calls_on_the_pages_are_taken_by_their_commands() -> None:
+    """Options and arguments, not the first word alone; a reader's files are not here."""
+    calls = sorted(set(_typed()))
+    assert len(calls) > 100
+    refused = [(page, call, why) for page, call in calls if (why := refusal(call))]
+    assert not [one for one in refused if not one[2].endswith("does not exist.")]
+    assert "No such option" in refusal("dead-letters --config x --tpoic a")
 
 
 def test_modules_that_a_text_runs_are_there() -> None:
