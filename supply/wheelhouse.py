@@ -19,7 +19,7 @@ import tomllib
 from pathlib import Path
 from typing import Final
 
-from supply.locked import ROOT, RUNTIME, pins
+from supply.locked import DEV, ROOT, RUNTIME, pins
 
 ARCHITECTURES: Final = ("x86_64", "aarch64")
 # The oldest C library that all of the wheels agree on comes first; older ones run there too.
@@ -27,6 +27,7 @@ GLIBC: Final = ("2_28", "2_27", "2_26", "2_24", "2_17", "2_12", "2_5")
 LEGACY: Final = ("manylinux2014", "manylinux2010", "manylinux1")
 DEPLOY: Final = ROOT / "deploy" / "wheelhouse"
 SUMS: Final = "SHA256SUMS"
+LDAP: Final = ("ldap3", "pyasn1")  # the extra `ldap`, as it is locked for our tests
 
 
 class WheelhouseError(Exception):
@@ -51,7 +52,10 @@ def make(*, architecture: str, python: str, out: Path) -> Path:
     shutil.rmtree(made, ignore_errors=True)
     wheels = made / "wheels"
     wheels.mkdir(parents=True)
-    _download(wheels, architecture=architecture, python=python)
+    beside = made / "ldap.txt"
+    beside.write_text(_lines_of(LDAP), encoding="utf-8")
+    for wanted in (RUNTIME, beside):
+        _download(wheels, wanted, architecture=architecture, python=python)
     own = _own_wheel(wheels)
     lock = RUNTIME.read_text("utf-8")
     (made / "requirements.txt").write_text(f"{lock}\n{own}\n", encoding="utf-8")
@@ -65,24 +69,40 @@ def make(*, architecture: str, python: str, out: Path) -> Path:
     return _packed(out)
 
 
-def _download(wheels: Path, *, architecture: str, python: str) -> None:
-    """Wheels of all locked packages, and of nothing else; hashes are those of the lock."""
+def _lines_of(names: tuple[str, ...]) -> str:
+    """A lock of some of the packages that our tests need, with the hashes that stand there."""
+    found = {pin.name: pin for pin in pins(DEV)}
+    return "".join(
+        f"{name}=={found[name].version}"
+        + "".join(f" --hash=sha256:{one}" for one in found[name].hashes)
+        + "\n"
+        for name in names
+    )
+
+
+def _download(wheels: Path, lock: Path, *, architecture: str, python: str) -> None:
+    """Wheels of all packages of a lock, and of nothing else; hashes are those of the lock."""
+    before = len(list(wheels.iterdir()))
     command = [
         *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
         *("--only-binary", ":all:", "--no-deps", "--require-hashes", "--dest", str(wheels)),
         *("--implementation", "cp", "--python-version", python),
         *(f"--abi=cp{python.replace('.', '')}", "--abi=abi3", "--abi=none"),
         *(f"--platform={one}" for one in platforms(architecture)),
-        *("--requirement", str(RUNTIME)),
+        *("--requirement", str(lock)),
     ]
     if subprocess.run(command, check=False).returncode:  # noqa: S603 - made of constants above
         raise WheelhouseError(
             f"not every locked package has a wheel for {architecture} and Python {python}, or the"
             " index cannot be reached; what pip says of it stands above"
         )
-    there = len(list(wheels.iterdir()))
+    there = len(list(wheels.iterdir())) - before
     minor = int(python.partition(".")[2])
-    wanted = sum(not pin.python_below or minor < pin.python_below for pin in pins(RUNTIME))
+    wanted = (
+        len(LDAP)
+        if lock != RUNTIME
+        else sum(not pin.python_below or minor < pin.python_below for pin in pins(RUNTIME))
+    )
     if there != wanted:
         raise WheelhouseError(f"{there} wheels for {wanted} locked packages")
 

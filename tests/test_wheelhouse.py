@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from supply.locked import ROOT, RUNTIME, pins
+from supply.locked import DEV, ROOT, RUNTIME, pins
 from supply.size import MEGABYTES_MAX, whole
-from supply.wheelhouse import DEPLOY, SUMS, _beside, platforms
+from supply.wheelhouse import DEPLOY, LDAP, SUMS, _beside, _lines_of, platforms
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +72,9 @@ def _sum(house: Path) -> None:
 def test_it_holds_a_wheel_of_every_locked_package(architecture: str) -> None:
     """Each of the locked files, for that architecture, and our own."""
     house = made(architecture)
-    locked = pins(RUNTIME)
+    extra = [pin for pin in pins(DEV) if pin.name in LDAP]
+    assert len(extra) == len(LDAP)
+    locked = [*pins(RUNTIME), *extra]
     hashes = {one for pin in locked for one in pin.hashes}
     wheels = sorted((house / "wheels").glob("*.whl"))
     ours = [path for path in wheels if path.name.startswith("andon-")]
@@ -233,3 +235,15 @@ def test_it_brings_what_a_box_without_internet_cannot_fetch(tmp_path: Path) -> N
     pages = set(re.findall(r"\bdocs/[a-z-]+\.md", (tmp_path / "README.txt").read_text("utf-8")))
     assert pages
     assert not {one for one in pages if not (tmp_path / one).is_file()}
+
+
+def test_what_the_directory_needs_is_asked_for(small: Path, tmp_path: Path) -> None:
+    """With its hashes, and only then: nothing can be added later."""
+    (small / "ldap.txt").write_text(_lines_of(LDAP))
+    _sum(small)
+    assert "ldap3" not in installed(small, tmp_path / "to").stderr
+    done = installed(small, tmp_path / "to", LDAP="yes")
+    assert "No matching distribution found for ldap3==" in done.stderr
+    lines = _lines_of(LDAP).splitlines()
+    assert [line.partition("==")[0] for line in lines] == list(LDAP)
+    assert all("--hash=sha256:" in line for line in lines)

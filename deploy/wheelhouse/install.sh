@@ -2,6 +2,7 @@
 # Installs Andon from this folder: no internet, no root, every file checked by its hash.
 #   sh install.sh /opt/andon            makes an environment there; /opt/andon/bin/andon runs it
 #   PYTHON=/path/to/python3.11 sh install.sh /opt/andon
+#   LDAP=yes sh install.sh /opt/andon   also what [page.ldap] needs: nothing can be added later
 set -eu
 # A service is a user of its own, whatever root keeps to itself here.
 umask 022
@@ -42,10 +43,12 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 "$python" -m venv "$target" || fail "This Python cannot make an environment. On Debian and Ubuntu: apt-get install python3-venv"
+extra=
+[ "${LDAP:-}" != yes ] || extra=$here/ldap.txt
 # No setting of pip counts: one such as `target` or `user` would install elsewhere.
 PIP_CONFIG_FILE=/dev/null "$target/bin/python" -I -m pip --isolated install --quiet --disable-pip-version-check \
   --no-index --no-cache-dir --no-compile --only-binary :all: --require-hashes --find-links "$here/wheels" \
-  --requirement "$here/requirements.txt"
+  --requirement "$here/requirements.txt" ${extra:+--requirement "$extra"}
 # What runs is compiled here, once: whoever runs it later may not write here. The rest, such as the
 # tests that some packages bring, stays as it came, which saves a sixth of the disk.
 "$target/bin/python" -I -c 'import edge.gateway.service, edge.gateway.app, edge.page.serving
