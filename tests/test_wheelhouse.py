@@ -95,6 +95,10 @@ def test_it_is_installed_without_an_index_and_the_demo_runs(tmp_path: Path) -> N
     megabytes = whole(target) / 1e6
     print(f"installed: {megabytes:.0f} MB")  # noqa: T201 - a figure to read
     assert megabytes < MEGABYTES_MAX
+    page = (ROOT / "docs" / "installation.md").read_text("utf-8")
+    stated = re.search(r"^\| disk \| (\d+) MB", page, re.MULTILINE)
+    assert stated is not None
+    assert megabytes == pytest.approx(float(stated[1]), rel=0.05), "docs/installation.md"
     link = tmp_path / "link"
     link.symlink_to(target.name)  # the version that counts, as docs/how-to/upgrade.md has it
     demo = subprocess.run(
