@@ -5,7 +5,8 @@ VENV := .venv
 BIN  := $(VENV)/bin
 ARGS ?=
 
-# The whole suite runs on up to four cores, a file of tests on one, in the order of tests/conftest.py.
+# The whole suite runs in up to four processes, one more than cores, a file of tests in one of them, in
+# the order of tests/conftest.py.
 # `make test PARALLEL=` uses one.
 PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 

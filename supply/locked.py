@@ -11,6 +11,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 RUNTIME: Final = ROOT / "requirements" / "runtime.txt"
+DEV: Final = ROOT / "requirements" / "dev.txt"
 ARTIFACTS: Final = ROOT / "models" / "artifacts"
 _PIN: Final = re.compile(
     # newer Pythons bring some of it themselves

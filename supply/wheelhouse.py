@@ -1,8 +1,9 @@
 """`make wheelhouse`: everything that a gateway installs, in a folder that needs no index.
 
 The locked run-time set as wheels of one architecture and one version of Python, our own wheel
-beside them, a lock that names the hash of each, sums of all files, and a script that installs from
-it. The sets of x86_64 and aarch64 can be made on either.
+beside them, a lock that names the hash of each, sums of all files, a script that installs from it,
+and what else a box without internet has no other way to: units, broker files and the pages. The
+sets of x86_64 and aarch64 can be made on either.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import tomllib
 from pathlib import Path
 from typing import Final
 
-from supply.locked import ROOT, RUNTIME, pins
+from supply.locked import DEV, ROOT, RUNTIME, pins
 
 ARCHITECTURES: Final = ("x86_64", "aarch64")
 # The oldest C library that all of the wheels agree on comes first; older ones run there too.
@@ -26,6 +27,7 @@ GLIBC: Final = ("2_28", "2_27", "2_26", "2_24", "2_17", "2_12", "2_5")
 LEGACY: Final = ("manylinux2014", "manylinux2010", "manylinux1")
 DEPLOY: Final = ROOT / "deploy" / "wheelhouse"
 SUMS: Final = "SHA256SUMS"
+LDAP: Final = ("ldap3", "pyasn1")  # the extra `ldap`, as it is locked for our tests
 
 
 class WheelhouseError(Exception):
@@ -50,14 +52,15 @@ def make(*, architecture: str, python: str, out: Path) -> Path:
     shutil.rmtree(made, ignore_errors=True)
     wheels = made / "wheels"
     wheels.mkdir(parents=True)
-    _download(wheels, architecture=architecture, python=python)
+    beside = made / "ldap.txt"
+    beside.write_text(_lines_of(LDAP), encoding="utf-8")
+    for wanted in (RUNTIME, beside):
+        _download(wheels, wanted, architecture=architecture, python=python)
     own = _own_wheel(wheels)
     lock = RUNTIME.read_text("utf-8")
     (made / "requirements.txt").write_text(f"{lock}\n{own}\n", encoding="utf-8")
     (made / "made-for").write_text(f"ARCH={architecture}\nPYTHON_VERSION={python}\n", "utf-8")
-    for path in sorted(DEPLOY.iterdir()):
-        shutil.copy2(path, made / path.name)
-    shutil.copy2(ROOT / "LICENSE", made)
+    _beside(made)
     files = sorted(path for path in made.rglob("*") if path.is_file())
     sums = [f"{_sha256(path)}  {path.relative_to(made).as_posix()}\n" for path in files]
     (made / SUMS).write_text("".join(sums), encoding="utf-8")
@@ -66,26 +69,55 @@ def make(*, architecture: str, python: str, out: Path) -> Path:
     return _packed(out)
 
 
-def _download(wheels: Path, *, architecture: str, python: str) -> None:
-    """Wheels of all locked packages, and of nothing else; hashes are those of the lock."""
+def _lines_of(names: tuple[str, ...]) -> str:
+    """A lock of some of the packages that our tests need, with the hashes that stand there."""
+    found = {pin.name: pin for pin in pins(DEV)}
+    return "".join(
+        f"{name}=={found[name].version}"
+        + "".join(f" --hash=sha256:{one}" for one in found[name].hashes)
+        + "\n"
+        for name in names
+    )
+
+
+def _download(wheels: Path, lock: Path, *, architecture: str, python: str) -> None:
+    """Wheels of all packages of a lock, and of nothing else; hashes are those of the lock."""
+    before = len(list(wheels.iterdir()))
     command = [
         *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
         *("--only-binary", ":all:", "--no-deps", "--require-hashes", "--dest", str(wheels)),
         *("--implementation", "cp", "--python-version", python),
         *(f"--abi=cp{python.replace('.', '')}", "--abi=abi3", "--abi=none"),
         *(f"--platform={one}" for one in platforms(architecture)),
-        *("--requirement", str(RUNTIME)),
+        *("--requirement", str(lock)),
     ]
     if subprocess.run(command, check=False).returncode:  # noqa: S603 - made of constants above
         raise WheelhouseError(
             f"not every locked package has a wheel for {architecture} and Python {python}, or the"
             " index cannot be reached; what pip says of it stands above"
         )
-    there = len(list(wheels.iterdir()))
+    there = len(list(wheels.iterdir())) - before
     minor = int(python.partition(".")[2])
-    wanted = sum(not pin.python_below or minor < pin.python_below for pin in pins(RUNTIME))
+    wanted = (
+        len(LDAP)
+        if lock != RUNTIME
+        else sum(not pin.python_below or minor < pin.python_below for pin in pins(RUNTIME))
+    )
     if there != wanted:
         raise WheelhouseError(f"{there} wheels for {wanted} locked packages")
+
+
+def _beside(made: Path) -> None:
+    """What a box needs besides the program: its script, units, broker files and the pages.
+
+    They stand as in a copy of the sources, so that the commands of the pages work in both.
+    """
+    for path in sorted(DEPLOY.iterdir()):
+        shutil.copy2(path, made / path.name)
+    shutil.copy2(ROOT / "LICENSE", made)
+    for folder in ("deploy", "docs"):
+        left_out = shutil.ignore_patterns("__pycache__", DEPLOY.name)
+        shutil.copytree(ROOT / folder, made / folder, ignore=left_out)
 
 
 def _own_wheel(wheels: Path) -> str:

@@ -102,15 +102,15 @@ def unproven(block: Block) -> list[str]:
             if done.returncode:
                 wrong.append(f"{line}: {done.stderr.strip()}")
             called = re.findall(r"^\S*/andon (.*)$", done.stdout, re.MULTILINE)
-            wrong += [f"{line}: {why}" for why in map(_refused, called) if why]
+            wrong += [f"{line}: {why}" for why in map(refusal, called) if why]
         elif words[0] == "andon":
-            wrong += [f"{line}: {why}" for why in [_refused(shlex.join(words[1:]))] if why]
+            wrong += [f"{line}: {why}" for why in [refusal(shlex.join(words[1:]))] if why]
         else:
             wrong.append(f"{line}: nothing checks a call of {words[0]}; expected make or andon")
     return wrong
 
 
-def _refused(arguments: str) -> str:
+def refusal(arguments: str) -> str:
     """Why the command line refuses these arguments, "" if it takes them. Nothing is called."""
     command, left = typer.main.get_command(andon.app), shlex.split(arguments)
     while children := getattr(command, "commands", None):

@@ -27,7 +27,7 @@ TESTS: Final = ROOT / "tests"
 # all others ended. Folders in this order, then the rest.
 LONGEST: Final = ("sim_gateway", "sim", "broker", "clients", "chaos", "fuzz")
 # Whole gateways and whole shifts run what tests of its parts cover, at twice the cost if counted.
-NOT_COUNTED: Final = ("sim_gateway", "sim", "fuzz")
+NOT_COUNTED: Final = ("sim_gateway", "sim", "fuzz", "chaos")
 COLLECTED: Final = pytest.StashKey[tuple[str, ...]]()
 
 # No deadline: a shared machine may stall any example. CI repeats the same examples each time,
@@ -79,6 +79,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first; the order within a file stays."""
     place = {folder: i for i, folder in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(_folder(item), len(place)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: a third of the time is waiting for brokers and browsers."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(wrapper=True)

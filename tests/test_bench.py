@@ -103,6 +103,7 @@ def _told(*arguments: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.not_counted
 def test_json_alone_and_a_report_hold_the_figures_that_are_agreed(
     name: str, tmp_path: Path
 ) -> None:
@@ -161,6 +162,7 @@ def test_the_best_threshold_given_again_scores_the_same(tmp_path: Path) -> None:
     assert again["low_fp"] <= chosen["low_fp"]
 
 
+@pytest.mark.not_counted
 def test_processes_change_nothing_but_the_time(tmp_path: Path) -> None:
     """Two spawned processes, started as a user starts the command, say the same to the byte."""
     _skab(tmp_path)

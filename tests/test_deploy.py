@@ -74,7 +74,12 @@ def test_the_page_changes_nothing_of_what_the_gateway_keeps() -> None:
     page, gateway = unit(PAGE)["Service"], unit()["Service"]
     assert page["User"] == gateway["User"]
     state = gateway["StateDirectory"]
+    its, own = page["StateDirectory"].split()
     closed = page["ReadOnlyPaths"].split()
+    assert its == state
+    users = (DEPLOY.parent / "docs" / "operator-page.md").read_text("utf-8")
+    assert f'users_file = "/var/lib/{own}/' in users, "root's own would be closed to the page"
+    assert not any(Path(f"/var/lib/{own}").is_relative_to(path) for path in closed)
     assert {f"/var/lib/{state}", f"/var/lib/private/{state}"} <= set(closed)
     assert page["ProtectSystem"] == "strict"
     assert "ReadWritePaths" not in page

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import ast
 import importlib
+import itertools
 import re
 import shlex
 import subprocess
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import msgspec
 import pytest
 import typer.main
+import yaml
 from typer.testing import CliRunner
 
 import andon
+from edge.configuration.config import GatewayConfig
 from supply.site import COMMANDS_PAGE
-from tests.blocks import blocks_of
+from tests.blocks import blocks_of, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,14 +43,6 @@ MAPPED: Final = (
 )
 PAGES: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 OURS: Final = ("andon", "benchmarks", "edge", "kb", "models", "simulator")
-SETTINGS: Final = (
-    "edge.settings",
-    "edge.configuration.config",
-    "edge.configuration.output_settings",
-    "edge.configuration.sections",
-    "edge.trust",
-    "edge.wire.paths",
-)  # modules whose structs a settings file fills
 
 
 def _commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - typer hides click's type
@@ -93,6 +88,29 @@ def test_readme_names_only_commands_that_exist() -> None:
     assert not {(page, line) for page, line in named if line not in groups}
 
 
+def _typed() -> Iterator[tuple[str, str]]:
+    """Page and arguments of each call of `andon` in a shell block, up to a pipe or the like."""
+    for page in PAGES:
+        for block in blocks_of(page.read_text(encoding="utf-8")):
+            if block.language not in ("sh", "bash", "console"):
+                continue
+            for line in block.text.replace("\\\n", " ").splitlines():
+                words = shlex.shlex(line.partition("  #")[0], posix=True, punctuation_chars=True)
+                words.whitespace_split, words.commenters = True, ""
+                told = list(itertools.takewhile(lambda one: not set(one) <= set("|&;<>"), words))
+                if told and Path(told[0]).name == "andon":
+                    yield page.name, shlex.join(told[1:])
+
+
+def test_calls_on_the_pages_are_taken_by_their_commands() -> None:
+    """Options and arguments, not the first word alone; a reader's files are not here."""
+    calls = sorted(set(_typed()))
+    assert len(calls) > 100
+    refused = [(page, call, why) for page, call in calls if (why := refusal(call))]
+    assert not [one for one in refused if not one[2].endswith("does not exist.")]
+    assert "No such option" in refusal("dead-letters --config x --tpoic a")
+
+
 def test_modules_that_a_text_runs_are_there() -> None:
     """`python -m` in a page, in what comes with a model, in the Makefile and in the code itself."""
     code = (p for top in OURS for p in (ROOT / top).rglob("*.py"))
@@ -131,14 +149,16 @@ def test_the_readme_writes_the_configuration_before_it_fits() -> None:
 
 
 def _structs() -> dict[str, type[msgspec.Struct]]:
-    """Every settings struct by name."""
-    return {
-        value.__name__: value
-        for name in SETTINGS
-        for value in vars(importlib.import_module(name)).values()
-        if isinstance(value, type) and issubclass(value, msgspec.Struct)
-        if value.__module__ == name and value.__struct_config__.forbid_unknown_fields
-    }
+    """Every struct that a settings file fills, by name: whatever the outermost one reaches."""
+    found: dict[str, type[msgspec.Struct]] = {}
+    waiting: list[Any] = [GatewayConfig]
+    while waiting:
+        one = waiting.pop()
+        waiting += get_args(one)
+        if isinstance(one, type) and issubclass(one, msgspec.Struct) and one.__name__ not in found:
+            found[one.__name__] = one
+            waiting += [field.type for field in msgspec.structs.fields(one)]
+    return found
 
 
 def _settings_text() -> str:
@@ -156,6 +176,26 @@ def test_every_settings_key_is_documented(struct: str) -> None:
         for k in sorted(keys)
         if not re.search(rf"`{k}`|^\s*#?\s*{k}\s*=|\[{k}[\].]", text, re.MULTILINE)
     ]
+
+
+def _topics_told() -> Iterator[str]:
+    """Topics in the tables of topics.md, each alternative of `{a,b}` by itself."""
+    page = (ROOT / "docs" / "topics.md").read_text(encoding="utf-8")
+    for row in re.findall(r"^\| (`.*)$", page.partition("\n\n## ")[0], re.MULTILINE):
+        for told in re.findall(r"`([a-z_A-Z]+[^` ]*|cmd_result/[^`]+)`", row):
+            parts = [one.strip("{}").split(",") if "," in one else [one] for one in told.split("/")]
+            yield from ("/".join(way) for way in itertools.product(*parts))
+
+
+def test_every_topic_is_documented() -> None:
+    """Each channel of the description for machines stands in the table for people."""
+    channels = yaml.safe_load((ROOT / "docs" / "asyncapi.yaml").read_text("utf-8"))["channels"]
+    ours = {one["address"].removeprefix("{prefix}/{site}/") for one in channels.values()}
+    ours -= {"plant/{asset}"}  # the plant's: a section of its own
+    tracks = {f"alert/{{asset}}/{track}" for track in ("process", "sensor", "comms")}
+    wanted = ours - {"alert/{asset}/{track}"} | tracks
+    assert len(wanted) > 20
+    assert not sorted(wanted - set(_topics_told()))
 
 
 def test_settings_examples_on_the_pages_are_valid_toml() -> None:

@@ -77,6 +77,7 @@ def test_a_forest_made_by_hand_becomes_a_detector(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("default")  # of the libraries
+@pytest.mark.not_counted
 def test_a_stock_isolation_forest_becomes_a_detector(tmp_path: Path) -> None:
     """As scikit-learn fits and skl2onnx converts it: label and scores, lower is stranger."""
     ensemble = pytest.importorskip("sklearn.ensemble")

@@ -318,6 +318,7 @@ def test_what_the_plant_sends_is_what_the_wire_reads(qos: int, batch_rows: int, 
 # --- peers ---
 
 
+@pytest.mark.not_counted
 def test_a_peer_that_cannot_be_made_is_named_and_the_rest_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

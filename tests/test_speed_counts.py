@@ -65,6 +65,7 @@ def test_a_quiet_tick_makes_as_many_arrays_for_many_assets_as_for_few(
     assert abs(seen[1] - seen[0]) < 100
 
 
+@pytest.mark.not_counted
 def test_parts_that_take_seconds_tell_what_they_owe() -> None:
     """Every figure of theirs, in figures; how good it is no test says, and the build prints."""
     parts = parts_of(",".join(SMALL))

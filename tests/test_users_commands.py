@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -46,6 +47,19 @@ def test_users_are_added_listed_changed_and_removed(tmp_path: Path) -> None:
     assert "viewer" in listed
     assert called("remove", "ann", *option).exit_code == 0
     assert not accounts.users()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, which gives files to others")
+def test_what_root_adds_belongs_to_whoever_the_folder_belongs_to(tmp_path: Path) -> None:
+    """As under systemd: the page reads its users, and changes a password there."""
+    kept = tmp_path / "kept"
+    kept.mkdir(mode=0o700)
+    os.chown(kept, 65534, 65534)
+    Accounts(kept / "users.json").add("ann", Role.OPERATOR, "nine grey pumps")
+    there = {
+        path.name: (path.stat().st_uid, path.stat().st_mode & 0o777) for path in kept.iterdir()
+    }
+    assert there == {"users.json": (65534, 0o600), "users.json.lock": (65534, 0o600)}
 
 
 def test_a_directory_is_listed_and_without_local_users_what_that_means(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import msgspec
 
 from edge.audit.chain import audit_directory, records
 from edge.bundles.store import store_of
-from edge.configuration.include import hint
+from edge.configuration.words import hint
 from edge.errors import UNREADABLE, ConfigError, JournalError
 from edge.records import Audited, Publish
 from edge.storage.outbox_table import guarded

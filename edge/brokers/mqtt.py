@@ -303,12 +303,16 @@ class Publisher:
 
 @dataclass(slots=True)
 class Collector:
-    """Subscribes and hands everything over, in order, through `queue`. A context manager."""
+    """Subscribes and hands everything over, in order, through `queue`. A context manager.
+
+    patient: a broker that is away may still come while we come in; else that is told at once.
+    """
 
     endpoint: Endpoint
     filters: Sequence[str]
     queue: deque[Incoming] = field(default_factory=deque)
     queue_max: int = 1_000_000
+    patient: bool = True
     dropped: int = 0
     arrived: threading.Event = field(default_factory=threading.Event)
     _client: Client | None = None
@@ -355,7 +359,9 @@ class Collector:
 
     def _note(self, failure: Failure | None) -> None:
         """What refuses us while we come in is told at once; later it is tried again and again."""
-        if failure is not None and failure.refused and not self._granted.is_set():
+        if failure is None or self._granted.is_set():
+            return
+        if failure.refused or not self.patient:
             self._failure = failure.cause
             self._granted.set()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from edge.alerts.annunciate import known_causes
 from edge.alerts.causes import topic_of
 from edge.boxes.retirement import retired_topics
-from edge.outputs.asked_for import output_filters, output_topics
+from edge.outputs.on_broker import output_filters, output_topics
 from edge.samples.waveforms import block_topics
 from edge.wire.topics import CLOCK_TOPIC, Topics, rebirth_topics, subscriptions
 

@@ -83,7 +83,7 @@ def _connection(
         given = endpoint_of(config, broker)
         spans = spans_of_files(given.tls) if given.tls is not None else []
         # Without our client id: a gateway that runs must not be thrown out by a look.
-        with Collector(replace(given, client_id=""), filters) as collector:
+        with Collector(replace(given, client_id=""), filters, patient=False) as collector:
             spans = collector.spans
             secured = " over TLS" if given.tls is not None else ""
             told = f"{given}{secured} grants {', '.join(filters)}"

@@ -22,8 +22,8 @@ from edge.checks.rationales import rationale_finding
 from edge.checks.volume import volume_of
 from edge.commissioning.watch import joined
 from edge.configuration.config import effective, load
-from edge.configuration.include import hint
 from edge.configuration.position_settings import need_assets
+from edge.configuration.words import hint
 from edge.errors import AndonError, ConfigError
 from edge.gateway.timekeeping import synchronised
 from edge.samples.layouts import asset_layouts
@@ -81,13 +81,20 @@ def looked_at(config: GatewayConfig, path: Path) -> tuple[Bundle | None, Finding
     """The bundle that counts, and all that was found. path: the configuration's file."""
     findings = Findings()
     findings.add("configuration", fine=True, detail=str(path))
-    bundle = _check_bundle(config, findings, path)
-    _check_configured(config, findings)
+    why = closed(config.path(config.journal.dir))
+    if why:  # which bundle counts, whether this box may speak: all of that stands there
+        findings.add("state", fine=False, detail=why)
+    bundle = None if why else _check_bundle(config, findings, path)
+    if not why:
+        _check_configured(config, findings)
     _check_knowledge(config, findings)
-    _check_signatures(config, findings)
+    if not why:
+        _check_signatures(config, findings)
     for what, fine, detail in broker_findings(config):
         findings.add(what, fine=fine, detail=detail)
     _check_clock(config, findings)
+    if why:
+        return bundle, findings
     _check_state(config, findings)
     for what, fine, detail in (
         box_finding(config, path),
@@ -290,6 +297,24 @@ def _check_signatures(config: GatewayConfig, findings: Findings) -> None:
             findings.add("signature", fine=True, detail=str(path))
 
 
+def closed(state: Path) -> str:
+    """Why this user cannot see what a gateway keeps; "" where one can, or there is nothing yet.
+
+    Asked first: whether a file is there is answered with no, or with an error, by what is closed.
+    """
+    try:
+        with os.scandir(state) as entries:
+            next(entries, None)
+    except PermissionError as error:
+        return (
+            f"{state}: {error.strerror}, so that half of this could not be looked at; look as root"
+            " or as the gateway's user"
+        )
+    except OSError:  # not there yet, or no directory: told where it is used
+        return ""
+    return ""
+
+
 def _check_state(config: GatewayConfig, findings: Findings) -> None:
     """Whether the state directory, or the nearest one above it, can be written."""
     state = config.path(config.journal.dir).resolve()
@@ -325,7 +350,14 @@ def _show(
     console.print(effective(config), markup=False, highlight=False)
     console.print("publishes:")
     assets = [one.asset for one in bundle.assets] if bundle else [one.id for one in config.asset]
-    for topic in published_topics(config, assets):
+    try:
+        topics = published_topics(config, assets)
+    except (
+        AndonError,
+        OSError,
+    ) as error:  # of what a gateway keeps, which may be closed to this user
+        topics = [f"and what cannot be told: {error}"]
+    for topic in topics:
         console.print(f"  {topic}", markup=False, highlight=False)
     grid = Table(show_header=False, box=None)
     for what, fine, detail in sorted(findings.rows, key=lambda row: not row[1]):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from edge.configuration.include import hint, include, out_of_bounds
+from edge.configuration.include import include
 from edge.configuration.operator_settings import check_operators
 from edge.configuration.output_settings import (
     OUTPUT_TABLES,
@@ -39,6 +39,7 @@ from edge.configuration.sections import (
 from edge.configuration.source_settings import check_sources
 from edge.configuration.templates import apply_templates
 from edge.configuration.trust_file import include_trust
+from edge.configuration.words import hint, out_of_bounds
 from edge.configuration.zones import check_zone
 from edge.errors import UNREADABLE, ConfigError
 from edge.samples.waveform_settings import Waveform, check_waveform

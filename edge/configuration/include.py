@@ -1,11 +1,12 @@
-"""CSV tables of assets and tags that a configuration includes, and names that were meant."""
+"""CSV tables of assets and tags that a configuration includes."""
 
 from __future__ import annotations
 
 import csv
-import difflib
 from typing import TYPE_CHECKING, Any, Final
 
+from edge.configuration.rationale_table import rationalised
+from edge.configuration.words import hint
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,8 +46,6 @@ def include(data: dict[str, Any], path: Path, *, need_alarms: bool = True) -> di
         _table(asset, "tags", path)[row["tag"]] = row["channel"]
         if row.get("unit"):
             _table(asset, "units", path)[row["tag"]] = row["unit"]
-    from edge.configuration.rationale_table import rationalised  # noqa: PLC0415 - it takes `hint` from here
-
     rationalised(data, assets, path, needed=need_alarms)
     data["asset"] = list(assets.values())
     return named_at
@@ -118,23 +117,3 @@ def _rows(
         if empty:
             raise ConfigError(f"{where}: {empty[0]} is empty")
         yield where, {key: text.strip() for key, text in row.items()}
-
-
-def hint(name: str, known: Sequence[str]) -> str:
-    """The nearest known name, as the end of a message about an unknown one."""
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
-
-
-def out_of_bounds(key: str, value: float, low: float, high: float) -> str:
-    """What is wrong with a number; sizes as people say them."""
-    said = _size if key.endswith("bytes_max") else "{:g}".format
-    given = said(value) if -1e300 < value < 1e300 else "beyond all bounds"
-    return f"{key} is {given}, expected {said(low)} to {said(high)}"
-
-
-def _size(count: float) -> str:
-    for unit, size in (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20)):
-        if count >= size and count % size == 0:
-            return f"{count / size:.0f} {unit} ({count:.0f})"
-    return f"{count:.0f} bytes"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.configuration.include import hint
+from edge.configuration.words import hint
 from edge.errors import ConfigError
 from edge.wire.topics import is_asset_id
 

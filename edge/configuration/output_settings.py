@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from edge.configuration.include import out_of_bounds
 from edge.configuration.sections import BrokerConfig
+from edge.configuration.words import out_of_bounds
 from edge.errors import ConfigError
 from edge.wire.sparkplug import NAMESPACE
 from edge.wire.topics import is_asset_id, subscriptions

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from edge.configuration.include import hint
+from edge.configuration.words import hint
 from edge.errors import ConfigError
 from models.errors import ModelError
 from models.fitting.positions import check_positions, divided, position_of, unfound

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from edge.alerts.announce import severity_of
 from edge.alerts.rationale import lacks, rationale
-from edge.configuration.include import hint
+from edge.configuration.words import hint
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from edge.configuration.include import hint
+from edge.configuration.words import hint
 from edge.errors import ConfigError
 from edge.settings import AssetSettings
 from models.errors import ModelError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from typing import TYPE_CHECKING, Any, Final
 
-from edge.configuration.include import hint
+from edge.configuration.words import hint
 from edge.errors import UNREADABLE, ConfigError
 
 if TYPE_CHECKING:

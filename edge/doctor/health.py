@@ -39,15 +39,39 @@ def of_status(status: StatusPayload | None) -> Finding:
     return Finding(level=Level.FINE, what="gateway", found=found)
 
 
-def of_health(health: HealthPayload | None) -> Iterator[Finding]:
-    """What a running gateway finds wrong with itself; None: it did not say in time."""
+def of_another(topic: str) -> Finding:
+    """Something came that this version cannot read: nobody knows how that gateway is."""
+    return Finding(
+        level=Level.WRONG,
+        what="gateway",
+        found=f"what stands on {topic} cannot be read here: it is of another version, or not ours",
+        do="ask the program that runs there: /opt/andon/bin/andon doctor GATEWAY.toml",
+    )
+
+
+def of_health(
+    health: HealthPayload | None, *, waited_s: float, every_s: float = 10.0
+) -> Iterator[Finding]:
+    """What a running gateway finds wrong with itself; None: it did not say in time.
+
+    waited_s: for how long it was listened to; every_s: how often it is said.
+    """
+    if health is None and waited_s < every_s:
+        yield Finding(
+            level=Level.NOTE,
+            what="health",
+            found=f"nothing was heard for {waited_s:.3g} s; it is said every {every_s:.3g} s",
+            do=f"listen longer: andon doctor GATEWAY.toml --seconds {every_s + 2.0:.0f}",
+        )
+        return
     if health is None:
         yield Finding(
             level=Level.WRONG,
             what="health",
-            found="nothing was heard for 12 s, though it is said every 10 s: it hangs, or may not"
+            found=f"nothing was heard for {waited_s:.3g} s, though it is said every {every_s:.3g}"
+            " s: it hangs, or may not publish",
+            do="journalctl -u andon; andon check GATEWAY.toml lists what the broker must let it"
             " publish",
-            do="journalctl -u andon; andon check says what the broker lets it publish",
         )
         return
     yield from _input(health)
@@ -64,8 +88,8 @@ def _input(health: HealthPayload) -> Iterator[Finding]:
             level=Level.WRONG,
             what="messages",
             found="none came lately",
-            do="look at what the broker carries: andon discover --seconds 30; compare with the"
-            " topics of [[source]]",
+            do="look at what the broker carries: andon discover --broker HOST:PORT --seconds 30;"
+            " compare with the topics of [[source]]",
         )
     else:
         found = f"{health.messages_per_s:.3g} a second"
@@ -117,7 +141,8 @@ def _watched(health: HealthPayload) -> Iterator[Finding]:
             level=Level.NOTE,
             what="commissioning",
             found=f"{health.learning} assets learn, {health.in_shadow} ring for engineers alone",
-            do="once their alerts make sense: andon accept (docs/commissioning.md)",
+            do="once their alerts make sense: andon accept --config GATEWAY.toml --asset ASSET"
+            " (docs/commissioning.md)",
         )
     plug = health.sparkplug
     if plug.waiting_for_birth or plug.in_doubt:
@@ -137,7 +162,7 @@ def _links(health: HealthPayload) -> Iterator[Finding]:
                 level=Level.WRONG,
                 what=f"link {link.broker}",
                 found=f"{link.to}: {link.cause}",
-                do="andon check says what the broker answers",
+                do="andon check GATEWAY.toml says what the broker answers",
             )
         days = link.certificate_days
         if days is not None and days < CERTIFICATE_DAYS_MIN:
@@ -184,7 +209,7 @@ def _dropped(health: HealthPayload) -> Iterator[Finding]:
             level=Level.NOTE,
             what="not accepted",
             found="since the start: " + ", ".join(f"{n} x {name}" for name, n in most),
-            do="andon dead-letters GATEWAY.toml shows what they were",
+            do="andon dead-letters --config GATEWAY.toml shows what they were",
         )
 
 

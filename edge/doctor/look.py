@@ -12,10 +12,10 @@ import msgspec
 from edge.audit.chain import audit_directory, verify
 from edge.brokers.links import endpoint_of
 from edge.brokers.mqtt import Collector
-from edge.checks.check import looked_at
+from edge.checks.check import closed, looked_at
 from edge.configuration.config import load
 from edge.doctor.finding import Finding, Level, Page, page_of
-from edge.doctor.health import of_health, of_status
+from edge.doctor.health import of_another, of_health, of_status
 from edge.errors import UNREADABLE, AndonError, JournalError
 from edge.storage.dead_letters import read_letters
 from edge.wire.outgoing import HealthPayload, StatusPayload
@@ -68,12 +68,14 @@ def _findings(path: Path | None, *, wait_s: float) -> Iterator[Finding]:
 
 def probes(config: GatewayConfig, path: Path, *, wait_s: float) -> dict[str, Probe]:
     """What is looked at, by name."""
-    return {
+    looks: dict[str, Probe] = {
         "check": lambda: _checked(config, path),
         "gateway": lambda: _heard(config, wait_s=wait_s),
-        "dead letters": lambda: _letters(config),
-        "audit trail": lambda: _audit(config),
     }
+    if not closed(config.path(config.journal.dir)):  # else the check has told it
+        looks["dead letters"] = lambda: _letters(config)
+        looks["audit trail"] = lambda: _audit(config)
+    return looks
 
 
 def each(looks: dict[str, Probe]) -> Iterator[Finding]:
@@ -83,6 +85,13 @@ def each(looks: dict[str, Probe]) -> Iterator[Finding]:
             yield from look()
         except AndonError as error:
             yield Finding(level=Level.WRONG, what=name, found=str(error))
+        except OSError as error:  # the box's, not ours
+            yield Finding(
+                level=Level.WRONG,
+                what=name,
+                found=f"it could not be looked at: {error}",
+                do="look as root or as the gateway's user; else mend that file, or its disk",
+            )
         except Exception as error:  # noqa: BLE001 - whatever is broken, the rest is looked at
             yield Finding(
                 level=Level.WRONG,
@@ -104,9 +113,11 @@ def _heard(config: GatewayConfig, *, wait_s: float) -> Iterator[Finding]:
     endpoint = replace(endpoint_of(config, config.mqtt.output), client_id="")
     status: StatusPayload | None = None
     health: HealthPayload | None = None
+    unread = ""
     begun_s = time.monotonic()
-    with Collector(endpoint, [topics.status, topics.health], queue_max=MESSAGES_MAX) as heard:
-        while health is None:
+    told = [topics.status, topics.health]
+    with Collector(endpoint, told, queue_max=MESSAGES_MAX, patient=False) as heard:
+        while health is None and not unread:
             running = status is not None and status.online
             left_s = begun_s + (wait_s if running else min(QUIET_S, wait_s)) - time.monotonic()
             if left_s <= 0.0:
@@ -117,11 +128,17 @@ def _heard(config: GatewayConfig, *, wait_s: float) -> Iterator[Finding]:
                 came = heard.queue.popleft()
                 if came.topic == topics.status:
                     status = _read(came.payload, StatusPayload)
+                    unread = topics.status if came.payload and status is None else ""
                 elif not came.retain:
                     health = _read(came.payload, HealthPayload)
-    yield of_status(status)
-    if status is not None and status.online:
-        yield from of_health(health)
+                    unread = unread or (topics.health if health is None else "")
+    if unread != topics.status:
+        yield of_status(status)
+    if unread:
+        yield of_another(unread)
+    elif status is not None and status.online:
+        every_s = float(config.engine.health_publish_s)
+        yield from of_health(health, waited_s=wait_s, every_s=every_s)
 
 
 def _read(payload: bytes, form: type[T]) -> T | None:
@@ -139,7 +156,9 @@ def _letters(config: GatewayConfig) -> Iterator[Finding]:
             (one.reason, one.topic)
             for one in read_letters(folder, since_ns=time.time_ns() - DAY_NS)
         )
-    except JournalError:  # none was ever written
+    except JournalError:
+        if any(folder.glob("*.jsonl")):  # there are some, and they cannot be read
+            raise
         reasons = Counter()
     if not reasons:
         yield Finding(level=Level.FINE, what="dead letters", found="none in the last day")
@@ -149,7 +168,8 @@ def _letters(config: GatewayConfig) -> Iterator[Finding]:
         level=Level.SOON,
         what="dead letters",
         found=f"{sum(reasons.values())} messages of the last day could not be read: {told}",
-        do="andon dead-letters shows how they begin; [[source]] format may be another one",
+        do="andon dead-letters --config GATEWAY.toml shows how they begin; [[source]] format may be"
+        " another one",
     )
 
 

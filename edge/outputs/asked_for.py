@@ -1,4 +1,4 @@
-"""Which outputs a configuration asks for, and what they publish on the broker."""
+"""Which outputs a configuration asks for."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ from typing import TYPE_CHECKING
 
 from edge.outputs.alertmanager import Alertmanager
 from edge.outputs.cloudevents import CloudEvents
-from edge.outputs.home_assistant import HomeAssistant, discovery_topics, is_owed
+from edge.outputs.home_assistant import HomeAssistant, is_owed
 from edge.outputs.hub import Outputs
+from edge.outputs.sparkplug import Sparkplug
 from edge.storage.disk import CLOCK, DISK
-from edge.wire.sparkplug_node import node_filters, node_topics
 from edge.wire.topics import Topics
 from kb.snapshots.snapshot import MANIFEST
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from edge.assembly.assembly import Assembly
     from edge.brokers.transport import Transport
     from edge.configuration.config import GatewayConfig
-    from edge.configuration.output_settings import SparkplugConfig
     from edge.outputs.output import Output
     from edge.storage.disk import Clock, Disk
 
@@ -46,32 +43,8 @@ def outputs_of(
 
         found.append(Prometheus(config, knowledge_s=lambda: _built_s(assembly), clock=clock))
     if asked.sparkplug is not None:
-        from edge.outputs.sparkplug import Sparkplug  # noqa: PLC0415 - brokers ask us who writes what
-
         found.append(Sparkplug(config, assembly, transport=transport, disk=disk, clock=clock))
     return Outputs(found)
-
-
-def output_topics(config: GatewayConfig, assets: Sequence[str]) -> list[str]:
-    """Every topic that outputs publish besides those of the gateway."""
-    found = discovery_topics(config, assets) if is_owed(config) else []
-    if config.output.cloudevents is not None:
-        topics = Topics(config.prefix, config.site)
-        found += [topics.cloudevent(asset) for asset in assets]
-    node = _node_here(config)
-    return found + (node_topics(node.group, node.node, assets) if node is not None else [])
-
-
-def output_filters(config: GatewayConfig) -> list[str]:
-    """Topic filters of what outputs are told on the broker of our own topics."""
-    node = _node_here(config)
-    return node_filters(node.group, node.node) if node is not None else []
-
-
-def _node_here(config: GatewayConfig) -> SparkplugConfig | None:
-    """The node of Sparkplug B that speaks on the broker of our own topics; None: none does."""
-    node = config.output.sparkplug
-    return node if node is not None and node.broker is None else None
 
 
 def _built_s(assembly: Assembly) -> float | None:

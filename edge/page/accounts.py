@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from edge.configuration.include import hint
+from edge.configuration.words import hint
 from edge.errors import UNREADABLE, ConfigError
 from edge.page.passwords import check_hash, check_password, hashed, matches, nobodys
 from edge.page.roles import Role
@@ -172,7 +172,8 @@ class Accounts:
         try:
             self._disk.make_directory(self.path.parent)
             beside = self.path.with_name(f"{self.path.name}.lock")
-            self._disk.open(beside, "ab", permissions=PERMISSIONS).close()
+            with self._disk.open(beside, "ab", permissions=PERMISSIONS) as lock:
+                self._disk.give(lock, self.path.parent)
             held = self._disk.lock(beside)
         except BlockingIOError as error:
             raise ConfigError(

@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 4  # sign-ins that a directory is asked for together
 ENTRIES_MAX: Final = 1_000  # groups of one person
 GRACE_S: Final = 0.5  # for the thread to give up by itself
-MISSING: Final = "[page.ldap] needs a package that is not installed: pip install 'andon[ldap]'"
+MISSING: Final = (
+    "[page.ldap] needs a package that is not installed: pip install 'andon[ldap]', or of a"
+    " wheelhouse: LDAP=yes sh install.sh DIR"
+)
 # Result codes (RFC 4511, A.1) of a bind that say no to this person, and nothing of the directory:
 # wrong, unknown, locked or expired, as servers tell it.
 REFUSED: Final = frozenset({19, 32, 49, 50, 53})

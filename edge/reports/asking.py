@@ -39,7 +39,7 @@ def ask(config: GatewayConfig, *, wait_s: float = WAIT_S) -> Now:
     jobs: dict[str, JobsPayload] = {}
     deadline_s = time.monotonic() + wait_s
     filters = [topics.job("+"), topics.health]
-    with Collector(endpoint, filters, queue_max=MESSAGES_MAX) as heard:
+    with Collector(endpoint, filters, queue_max=MESSAGES_MAX, patient=False) as heard:
         while blind is None and time.monotonic() < deadline_s:
             heard.arrived.wait(max(0.0, deadline_s - time.monotonic()))
             heard.arrived.clear()

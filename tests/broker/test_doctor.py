@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge.brokers.endpoint import Endpoint
+from edge.brokers.mqtt import Publisher
+from edge.configuration.config import load
 from edge.doctor.finding import Finding, Level
 from edge.doctor.look import looked
+from edge.wire.topics import Topics
 from tests.broker.cells import listener
 from tests.broker.gateways import GatewayProcess, online
 
@@ -49,3 +53,22 @@ def test_it_tells_a_gateway_that_runs_from_one_that_has_ended(
     assert (ended["gateway"].level, "not running" in ended["gateway"].found) == (Level.WRONG, True)
     assert "health" not in ended
     assert ended["audit trail"].level is Level.FINE
+
+
+@pytest.mark.parametrize("said", [b'{"online": "yes"}', b"{}", b"\xff"])
+def test_what_it_cannot_read_is_not_taken_for_silence(
+    cell: Cell, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    """A gateway of another version is there, whatever it says: nobody is to start a second one."""
+    monkeypatch.setenv("ANDON__MQTT__PORT", str(mosquitto.port))
+    monkeypatch.setenv("ANDON__PREFIX", "elsewhere")  # no topic of a gateway that is looked at
+    config = load(cell.config)
+    topic = Topics(config.prefix, config.site).status
+    with Publisher(Endpoint(port=mosquitto.port)) as publisher:
+        publisher.publish(topic, said, retain=True)
+    told = _found(cell)["gateway"]
+    assert (told.level, topic in told.found) == (Level.WRONG, True)
+    assert "another version" in told.found
+    with Publisher(Endpoint(port=mosquitto.port)) as publisher:
+        publisher.publish(topic, b"", retain=True)
+    assert "was ever heard" in _found(cell)["gateway"].found

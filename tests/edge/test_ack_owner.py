@@ -119,6 +119,7 @@ def test_what_waits_at_the_change_waits_no_more() -> None:
     assert revisions == sorted(set(revisions))
 
 
+@pytest.mark.not_counted
 def test_groups_have_no_other_states_either() -> None:
     """A flood that is over is NORMAL, and the next one is another alert."""
     rig = FloodRig(flood_settings(ack_owner="scada"))

@@ -144,6 +144,7 @@ def streams(draw: st.DrawFn) -> list[tuple[Readings, bool, int, str]]:
 
 @pytest.mark.parametrize("together_min", [0, 4])
 @given(stream=streams())
+@pytest.mark.not_counted
 def test_together_or_alone_is_the_same(
     stream: list[tuple[Readings, bool, int, str]], together_min: int
 ) -> None:

@@ -33,6 +33,7 @@ def flooded(step: int = 5) -> FloodRig:
     return rig
 
 
+@pytest.mark.not_counted
 def test_fourteen_starved_assets_are_one_group_with_the_first_out_named() -> None:
     """It rings once, lists every member, and ends when the last has cleared."""
     rig = flooded()
@@ -92,6 +93,7 @@ def test_the_cut_of_the_stream_changes_no_group_and_no_member(step: int) -> None
         assert alike(found[key], content), key
 
 
+@pytest.mark.not_counted
 def test_the_same_stimuli_give_the_same_bytes() -> None:
     """And a restart anywhere in the flood changes none."""
     first = flooded()
@@ -165,6 +167,7 @@ def test_what_an_operator_had_silenced_rings_by_itself_when_that_is_over() -> No
     assert said[-1]["group_id"] == rig.said(GROUP)[0]["id"]
 
 
+@pytest.mark.not_counted
 def test_acknowledging_the_group_acknowledges_what_it_rings_for() -> None:
     """One answer for fourteen; the pump still waits for its own."""
     rig = FloodRig()
@@ -264,6 +267,7 @@ def test_what_stands_for_a_day_is_stale_and_told_once() -> None:
     assert set(ALONE) == {"p1", "p2"}
 
 
+@pytest.mark.not_counted
 def test_a_backtest_tells_the_same_groups_and_load() -> None:
     """Read back from what was published."""
     live = flooded()

@@ -154,6 +154,7 @@ def stimuli() -> list[tuple[int, Stimulus]]:
     return found
 
 
+@pytest.mark.not_counted
 def test_a_restored_engine_goes_on_identically(bundle: Bundle, tmp_path: Path) -> None:
     """At any place of a run with alerts and a job: the same effects, the same state at the end."""
     sent = stimuli()

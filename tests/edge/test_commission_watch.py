@@ -121,6 +121,7 @@ def test_another_configuration_does_not_put_an_accepted_asset_back(tmp_path: Pat
     site.close()
 
 
+@pytest.mark.not_counted
 def test_an_accepted_asset_that_leaves_and_comes_back_with_a_bundle_rings_again(
     tmp_path: Path,
 ) -> None:
@@ -147,6 +148,7 @@ def test_an_accepted_asset_that_leaves_and_comes_back_with_a_bundle_rings_again(
     site.close()
 
 
+@pytest.mark.not_counted
 def test_a_channel_that_never_spoke_does_not_keep_the_others_from_being_learned(
     tmp_path: Path,
 ) -> None:
@@ -232,6 +234,7 @@ def test_where_signatures_are_required_the_fit_waits_for_one(tmp_path: Path) -> 
     site.close()
 
 
+@pytest.mark.not_counted
 def test_what_was_learned_needs_its_approvals_before_it_is_accepted(tmp_path: Path) -> None:
     """Not to shadow, for that rings for nobody."""
     site = learned(tmp_path / "site", "[model]\napprovals = 1\n")
@@ -295,6 +298,7 @@ def test_without_tags_or_a_bundle_it_says_what_to_do(tmp_path: Path) -> None:
         load(file)
 
 
+@pytest.mark.not_counted
 def test_check_names_what_is_to_be_learned_and_writes_nothing(tmp_path: Path) -> None:
     """Before the first start there is no bundle, and nothing wrong with that."""
     file = tmp_path / "gateway.toml"

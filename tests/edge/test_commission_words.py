@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+import pytest
 
 from edge.commissioning.book import ACCEPTED, WITHDRAWN, book_of
 from edge.configuration.config import load
@@ -72,6 +73,7 @@ def test_of_a_book_that_breaks_the_words_before_it_count_and_nobody_is_taken_out
     site.close()
 
 
+@pytest.mark.not_counted
 def test_a_book_whose_end_was_cut_off_takes_nobody_out_of_service(tmp_path: Path) -> None:
     """What is left is whole, and would withdraw; a restart knows the word as well."""
     site = learned(tmp_path / "site")

@@ -285,6 +285,7 @@ def test_guessing_is_slowed_whatever_case_a_name_is_typed_in(server: Slapd, tmp_
 
 
 @needs_ldap3
+@pytest.mark.not_counted
 def test_without_the_directory_the_users_of_the_file_sign_in(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import json
-from typing import TYPE_CHECKING
+import os
+import re
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import pytest
 from typer.testing import CliRunner
 
 import andon
+import edge.doctor
 from edge.doctor.finding import Finding, Level, page_of
 from edge.doctor.health import of_health, of_status
 from edge.doctor.look import each, looked
@@ -19,10 +26,10 @@ from edge.wire.outgoing import HealthPayload, StatusPayload
 from edge.wire.overloading import OverloadPayload
 from edge.wire.speaking import SparkplugPayload
 from edge.wire.timekeeping import ClockPayload
+from tests.test_docs import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from edge.doctor.look import Probe
 
@@ -50,7 +57,7 @@ LINK = LinkPayload(
 
 def test_a_gateway_that_is_well_needs_nothing() -> None:
     """Whatever is to be done is so because something is not fine."""
-    assert [one.level for one in of_health(WELL)] == [Level.FINE]
+    assert [one.level for one in of_health(WELL, waited_s=12.0)] == [Level.FINE]
     assert of_status(StatusPayload(online=True, version="1")).level is Level.FINE
 
 
@@ -73,7 +80,7 @@ def test_each_trouble_is_told_with_what_to_do(
     change: dict[str, object], what: str, level: Level, said: str
 ) -> None:
     """And only that one."""
-    found = [one for one in of_health(msgspec.structs.replace(WELL, **change))
+    found = [one for one in of_health(msgspec.structs.replace(WELL, **change), waited_s=12.0)
              if one.level is not Level.FINE]  # fmt: skip
     assert [(one.what, one.level) for one in found] == [(what, level)]
     assert said in found[0].found
@@ -84,14 +91,18 @@ def test_each_trouble_is_told_with_what_to_do(
 def test_a_certificate_is_told_before_it_ends(days: float, level: Level | None) -> None:
     """In time for whoever renews it."""
     links = (msgspec.structs.replace(LINK, certificate_days=days),)
-    found = [one for one in of_health(msgspec.structs.replace(WELL, links=links))
+    found = [one for one in of_health(msgspec.structs.replace(WELL, links=links), waited_s=12.0)
              if one.what.startswith("certificate")]  # fmt: skip
     assert [one.level for one in found] == ([] if level is None else [level])
 
 
 def test_whoever_is_not_there_or_says_nothing_is_told() -> None:
     """Three ways of silence, each with another thing to do."""
-    told = [of_status(None), of_status(StatusPayload(online=False)), *of_health(None)]
+    told = [
+        of_status(None),
+        of_status(StatusPayload(online=False)),
+        *of_health(None, waited_s=12.0),
+    ]
     assert {one.level for one in told} == {Level.WRONG}
     assert len({one.do for one in told}) == 3
 
@@ -146,11 +157,119 @@ def test_a_broken_configuration_is_the_finding(tmp_path: Path, text: str) -> Non
     assert json.loads(done.stdout)["wrong"] == 1
 
 
-def test_a_broker_that_is_away_does_not_end_the_page(tmp_path: Path) -> None:
-    """Nothing listens on port 1 of loopback: told twice, and the rest is looked at."""
+def test_a_broker_that_is_away_does_not_end_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing listens on port 1 of loopback: told twice at once, and the rest is looked at."""
+    monkeypatch.setattr("edge.brokers.mqtt.CONNECT_S_MAX", 1000.0)  # longer than a test may take
     path = tmp_path / "gateway.toml"
     path.write_text('site = "s"\n[mqtt]\nhost = "127.0.0.1"\nport = 1\n[model]\nbundle = "none"\n')
     page = looked(path, wait_s=0.5)
     wrong = {one.what for one in page.findings if one.level is Level.WRONG}
     assert {"bundle", "gateway"} <= wrong
+    assert sum("nothing listens there" in one.found for one in page.findings) == 2
     assert {"dead letters", "audit trail"} <= {one.what for one in page.findings}
+
+
+@contextmanager
+def somebody_else(closed: Path) -> Iterator[None]:
+    """As a user to whom a directory is closed."""
+    closed.mkdir(mode=0o700, parents=True)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    else:
+        closed.chmod(0)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+        closed.chmod(0o700)
+
+
+@pytest.mark.parametrize("below", ["state", "state/of/one"])
+def test_what_is_closed_to_this_user_is_told_once_and_is_no_mistake(
+    below: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for whoever looks at a service without being root: no all-clear, and nobody to blame."""
+    monkeypatch.setattr("edge.brokers.mqtt.CONNECT_S_MAX", 0.05)
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own is closed to others
+        place = Path(folder)
+        place.chmod(0o755)
+        path = place / "gateway.toml"
+        path.write_text(
+            f'site = "s"\n[mqtt]\nport = 1\n[model]\nbundle = "b"\n[journal]\ndir = "{below}"\n'
+        )
+        path.chmod(0o644)
+        looked(path, wait_s=0.5)  # what is imported late is read as who we are
+        with somebody_else(place / "state"):
+            page = looked(path, wait_s=0.5)
+            check = CliRunner().invoke(andon.app, ["check", str(path)])
+    told = [one for one in page.findings if "Permission denied" in one.found]
+    assert [one.what for one in told] == ["state"]
+    assert "as root" in told[0].found
+    assert not [one for one in page.findings if "mistake of Andon" in one.do]
+    assert not {"dead letters", "audit trail", "box"} & {one.what for one in page.findings}
+    assert check.exit_code == 1
+    assert "FAULT" in check.output
+    assert "as root" in " ".join(check.output.split())
+
+
+def test_silence_means_something_only_after_it_should_have_been_broken() -> None:
+    """A gateway that says how it is once a minute does not hang after twelve seconds."""
+    (early,) = of_health(None, waited_s=12.0, every_s=60.0)
+    (late,) = of_health(None, waited_s=62.0, every_s=60.0)
+    assert (early.level, late.level) == (Level.NOTE, Level.WRONG)
+    assert "--seconds 62" in early.do
+    assert "62 s" in late.found
+
+
+def _said() -> Iterator[str]:
+    """Every text of the doctor's modules; what is filled in stands as 1."""
+    for path in Path(edge.doctor.__path__[0]).glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = (x.value if isinstance(x, ast.Constant) else "1" for x in node.values)
+                yield "".join(map(str, parts))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+CALLED: Final = re.compile(
+    r"\bandon((?: [a-z][a-z-]*)+)((?: (?:--?[a-z-]+|[A-Z:]+(?:\.toml)?|\d+))*)"
+)
+
+
+def _advised() -> set[tuple[str, str]]:
+    """Commands that it tells people to type, each with what stands behind it."""
+    found = set()
+    for text in _said():
+        for words, rest in CALLED.findall(text):
+            names = words.split()
+            name = next(
+                (n for k in (2, 1) if (n := " ".join(["andon", *names[:k]])) in COMMANDS), ""
+            )
+            found.add((name or f"andon{words}", rest if len(names) < len(name.split()) else ""))
+    return found
+
+
+@pytest.mark.parametrize(("command", "rest"), sorted(_advised()))
+def test_what_it_tells_to_type_can_be_typed(command: str, rest: str) -> None:
+    """The command is there, has the options, and takes a configuration where one is given."""
+    params = COMMANDS[command].params
+    options = {one for p in params if p.param_type_name == "option" for one in p.opts}
+    positional = [p.name for p in params if p.param_type_name == "argument"]
+    words = rest.split()
+    assert {word for word in words if word.startswith("-")} <= options
+    if words and words[0] == "GATEWAY.toml":
+        assert positional[:1] == ["config"]
+    if "--config" in options and command != "andon discover":
+        assert "--config" in words, "else another gateway.toml, or none, is looked at"
+
+
+def test_the_doctor_advises_commands() -> None:
+    """So that the test above has something to look at."""
+    assert {"andon discover", "andon run", "andon dead-letters", "andon audit verify"} <= {
+        command for command, _ in _advised()
+    }

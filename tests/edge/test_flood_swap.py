@@ -58,6 +58,7 @@ def _rig() -> _Swapping:
 
 
 @pytest.mark.parametrize("at", [330, 470])
+@pytest.mark.not_counted
 def test_assets_that_are_gone_leave_a_flood_in_peace(at: int) -> None:
     """Before it is found and while it rings: the engine goes on, and it can be acknowledged."""
     rig = _rig()
@@ -73,6 +74,7 @@ def test_assets_that_are_gone_leave_a_flood_in_peace(at: int) -> None:
         assert told is None or all(asset != ASSETS[0] for asset, _ in told)
 
 
+@pytest.mark.not_counted
 def test_a_flood_of_a_large_plant_ends_in_a_small_one() -> None:
     """With eight assets left there are no new groups; the one that rings is over when they are."""
     rig = _rig()

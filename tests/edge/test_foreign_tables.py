@@ -78,6 +78,7 @@ def names_of(table: Table) -> list[str]:
     before=st.sampled_from([(), ("Logger 7", "Line: 4"), ("# made by hand",), ("#", "# a b")]),
 )
 @settings(max_examples=150, deadline=None)
+@pytest.mark.not_counted
 def test_every_draft_reads_the_table_it_was_drafted_from(
     tmp_path_factory: pytest.TempPathFactory,
     dialect: str,

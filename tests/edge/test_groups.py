@@ -142,6 +142,7 @@ def _together(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("clock", ["wall", "plant"])
 @given(sent=groups())
+@pytest.mark.not_counted
 def test_a_group_is_its_messages_one_by_one(
     sent: list[tuple[int, list[Stimulus]]], clock: str
 ) -> None:

@@ -255,6 +255,7 @@ def test_what_is_judged_when_it_clears_is_still_known_an_hour_later() -> None:
     assert last(rig)["class"] == "expected"
 
 
+@pytest.mark.not_counted
 def test_what_cannot_be_judged_any_more_goes_on_as_it_was() -> None:
     """The scope row came after the samples had gone."""
     rig = rang(quiet=120, scopes=[scope(recorded_at_ns=START + 3000 * S)])
@@ -294,6 +295,7 @@ def test_a_stuck_channel_is_explained_by_its_work() -> None:
     )
 
 
+@pytest.mark.not_counted
 def test_it_is_the_same_after_a_restart_and_under_another_cut() -> None:
     """The journal decides, not the process."""
     stories = []

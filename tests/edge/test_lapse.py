@@ -154,6 +154,7 @@ def undisturbed_calls(folder: Path, bundle_path: Path, patch: pytest.MonkeyPatch
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.not_counted
 def test_a_disk_that_fails_from_any_call_on_ends_nothing_and_comes_back_by_itself(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -98,6 +98,7 @@ def test_any_text_makes_a_valid_asset_id(text: str) -> None:
 
 
 @pytest.mark.parametrize(("pattern", "name"), FOLDERS.items())
+@pytest.mark.not_counted
 def test_every_data_folder_has_its_mapping(data_dir: Path, pattern: str, name: str) -> None:
     """Every recording is matched by the mapping of its folder and by no other."""
     paths = sorted(data_dir.glob(pattern))

@@ -125,6 +125,7 @@ def test_modes_survive_the_disk_and_a_child(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("step", [1, 7, 20])
+@pytest.mark.not_counted
 def test_changing_modes_is_no_event(step: int) -> None:
     """Eight sigmas up and down every hundred seconds: nothing rings, however it is cut."""
     engine, effects = _fed(*_plant(900, seed=2), step=step)

@@ -70,6 +70,7 @@ def stand(rig: Rig, seconds: int, left: dict[str, float]) -> None:
 
 @pytest.mark.parametrize(("before_s", "after_s"), [(0, 0), (500, 0), (0, 1000), (500, 1000)])
 @pytest.mark.parametrize("left", [{}, STAYS], ids=["normal", "fault"])
+@pytest.mark.not_counted
 def test_a_stop_beside_the_work_neither_hides_what_stays_nor_makes_it_up(
     before_s: int, after_s: int, left: dict[str, float]
 ) -> None:

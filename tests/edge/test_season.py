@@ -119,6 +119,7 @@ context = [{ tag = "cal", role = "witness", kind = "calibration" }]
 """
 
 
+@pytest.mark.not_counted
 def test_a_child_learns_the_hours_of_the_gateway(tmp_path: Path) -> None:
     """Its parent knew no hour; eight days after a calibration follow those of Cairo."""
     values = follows(9, seed=1, weekends=False)

@@ -219,6 +219,7 @@ def test_names_without_end_keep_memory_bounded() -> None:
     assert len(pack(state)) < 1_500_000
 
 
+@pytest.mark.not_counted
 def test_tags_without_end_keep_memory_bounded() -> None:
     """New names in every message are not remembered for ever, and known ones go on being read."""
     plant = Plant()

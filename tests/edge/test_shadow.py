@@ -111,6 +111,7 @@ def test_a_candidate_that_rings_too_often_shows_it(lived: Site) -> None:
 
 
 @pytest.mark.parametrize("cut", [5, 200, 431])
+@pytest.mark.not_counted
 def test_a_journal_that_grows_gives_the_same_report(lived: Site, tmp_path: Path, cut: int) -> None:
     """Turn by turn or in one: it goes on where it was."""
     entries = [(e.now_ns, e.stimulus) for e in read_journal(lived.folder / "state" / "journal")]

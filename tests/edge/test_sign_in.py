@@ -192,6 +192,7 @@ def test_who_is_not_known_costs_as_much_as_who_is(
     assert len(set(hashes)) == 1
 
 
+@pytest.mark.not_counted
 def test_sessions_end_idle_old_and_by_the_file(tmp_path: Path) -> None:
     """Whoever leaves, stays all day, gets another role or password, or is removed, is out."""
     with served(tmp_path, idle_minutes=30, session_hours=12) as site:

@@ -67,6 +67,7 @@ def told_not_durable(world: World) -> list[int]:
     return [one["active"] for one in told if one["name"] == NOT_DURABLE]
 
 
+@pytest.mark.not_counted
 def test_a_checkpoint_that_takes_long_is_no_lapse(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,6 +79,7 @@ def test_values_without_a_birth_are_told() -> None:
     assert [one.tags for one in heard.readings["r1"]] == [("a", "b")] * 2
 
 
+@pytest.mark.not_counted
 def test_a_journal_without_its_births_is_learned_from_with_the_gateways(tmp_path: Path) -> None:
     """The gateway has heard them long ago; a fit hears of them through its request."""
     request = without_birth(tmp_path)
@@ -110,6 +111,7 @@ def test_what_came_before_a_birth_is_not_named_by_it(
     assert len(segments(journal)) > 5
 
 
+@pytest.mark.not_counted
 def test_a_fit_is_handed_the_births_of_its_assets_and_of_nodes(tmp_path: Path) -> None:
     """Not those of assets that are not asked for."""
     site = Site(tmp_path / "site")

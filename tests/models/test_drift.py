@@ -94,6 +94,7 @@ def counted(reference: DriftReference, z: F64, state: DriftState | None = None) 
 
 
 @pytest.mark.parametrize(("memory", "plain_fires"), [(0.0, 0.03), (0.9, 0.8), (0.99, 0.95)])
+@pytest.mark.not_counted
 def test_a_stream_that_depends_on_its_past_does_not_drift(
     memory: float, plain_fires: float
 ) -> None:
@@ -247,6 +248,7 @@ def test_the_variance_of_known_streams() -> None:
 
 @settings(max_examples=30)
 @given(seed=st.integers(0, 1000), cuts=st.lists(st.integers(1, 1999), max_size=12))
+@pytest.mark.not_counted
 def test_the_cut_of_the_stream_makes_no_difference(seed: int, cuts: list[int]) -> None:
     """To the bit, through packed state too, holes included."""
     reference = learned(stream(0.5, 600, seed=1))

@@ -89,6 +89,7 @@ def test_the_same_seed_gives_the_same_cell_and_another_hour_leaves_it(name: str)
 
 
 @pytest.mark.parametrize("name", TYPES)
+@pytest.mark.not_counted
 def test_limits_are_silent_in_normal_operation(name: str) -> None:
     """No value of a normal day, running or not, reaches an approved limit; a dead sensor may."""
     assets = 1 if name == "gearbox" else 2  # its day takes seconds a machine to make

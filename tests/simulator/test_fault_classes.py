@@ -19,6 +19,7 @@ from simulator.cells.gearbox_windows import (
 from simulator.fault_classes import ClassFigures, figures, name_faults
 
 
+@pytest.mark.not_counted
 def test_a_few_machines_teach_to_name_faults_of_others() -> None:
     """Three machines a class are fifteen windows; what nobody labelled is not called a fault."""
     trials = name_faults(41, labels=(15,), left_out=(UNSEEN,), test_machines=2, processes=1)

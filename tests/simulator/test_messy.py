@@ -33,6 +33,7 @@ def _export(name: str, seed: int) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("name", TYPES)
+@pytest.mark.not_counted
 def test_a_messy_cell_has_the_faults_of_the_clean_one(name: str) -> None:
     """What breaks does not depend on how people write."""
     for seed in SEEDS:

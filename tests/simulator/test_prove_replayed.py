@@ -52,6 +52,7 @@ def rang_as(episodes: Sequence[Episode], asset: str) -> list[tuple[str, int, int
 
 
 @pytest.mark.parametrize("clock", ["plant", "wall"])
+@pytest.mark.not_counted
 def test_a_fast_replay_rings_as_the_plant_itself(stretch: Stretch, clock: str) -> None:
     """400 plant seconds in one of ours: many samples between two ticks, all of them heard."""
     at = places(stretch, quiet(stretch, run_base(stretch)))[2]

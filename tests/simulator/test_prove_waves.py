@@ -139,6 +139,7 @@ def stretch(machine: Machine) -> Stretch:
     return read_stretch(messages, config.settings, bundle, bundle.assets[0], hours=0.25)
 
 
+@pytest.mark.not_counted
 def test_a_waveform_is_told_beside_the_channels(machine: Machine) -> None:
     """Its features are not tried one by one: nothing breaks that way."""
     (asset,) = machine.proof["assets"]

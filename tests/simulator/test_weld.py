@@ -193,6 +193,7 @@ def test_the_function_check_bit_is_up_exactly_while_the_plant_witnesses() -> Non
             assert np.array_equal(column, expected[asset])
 
 
+@pytest.mark.not_counted
 def test_training_is_the_same_robots_without_events() -> None:
     """Level and spread of training and of a quiet shift agree.
 
