@@ -103,10 +103,11 @@ class Watched:
 
     def open(self, url: str) -> Page:
         """A tab with the page, once it shows what the server says."""
+        own = url.partition("#")[0]
 
         def asked(request: Request) -> None:
             self.requests += 1
-            if not request.url.startswith((url, "data:")):
+            if not request.url.startswith((own, "data:")):
                 self.elsewhere.append(request.url)
 
         def told(message: ConsoleMessage) -> None:
