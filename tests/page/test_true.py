@@ -215,6 +215,7 @@ def test_an_address_that_was_cut_short_still_opens_the_page(
     say(mosquitto, health(), alert("r1"))
     page = watched.open(f"{page_of(plants.settings(tmp_path)).url}#r1%2")
     page.locator("#alerts .arow", has_text="r1").wait_for()
+    assert page.evaluate("location.hash") == "#r1%2"
 
 
 def test_a_role_is_offered_what_it_may(
