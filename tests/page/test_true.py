@@ -15,6 +15,7 @@ from tests.broker import plants
 from tests.edge.page_site import PASSWORD, PEOPLE
 from tests.page.said import T0_MS, alert, event_of, health, jobs, message, quiet
 from tests.page.site import Watched, say
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,9 +124,12 @@ def test_what_rang_while_the_broker_was_away_is_counted(
     page.locator("#n-without", has_text="3 alerts").wait_for()
     assert page.locator("#n-with").inner_text() == "2"
     say(mosquitto, alert("r1", revision=2))  # its alert is retained, its event was missed
-    page.locator("#alert h2", has_text="below").wait_for()
-    told = page.request.get(f"{page.url.split('#')[0]}api/event/r1/{rang.id}").json()
-    assert told["message"] == "r1: as it is now"
+    asked = f"{page.url.split('#')[0]}api/event/r1/{rang.id}"
+
+    def is_told() -> bool:
+        return bool(page.request.get(asked).json()["message"] == "r1: as it is now")
+
+    wait_until(is_told, what="the event that was missed")
 
 
 def test_all_of_a_long_list_can_be_seen(
