@@ -122,6 +122,7 @@ def test_a_spike_is_grey_and_rings_when_its_job_is_cancelled(
     _shows(page, card, "r2")
     assert "Calibration" in _text(page, card)
     assert "until" in _text(page, f"{card} .end")
+    _shows(page, "#alert .trend-note .since", "heard since")  # less than an hour ago
     _shows(page, "#n-without", "1 alert")
     assert _text(page, "#n-with") == "0"
     assert page.locator("#alerts .arow").count() == 0
@@ -185,7 +186,6 @@ def test_an_alert_is_read_acknowledged_shelved_and_labelled(
     page.locator("#alert .checks li").first.wait_for()
     page.locator("#alert .trend canvas").wait_for()
     assert page.locator("#alert .shares li").count() > 2
-    assert "heard since" in _text(page, "#alert .trend-note .since")
     _follows_the_work(page)
     _reads_the_passage(page)
     page.locator("[data-act=ack]").click()
