@@ -6,15 +6,20 @@ from typing import Final
 
 import msgspec
 
+from edge.alerts.group import GROUP
 from edge.page.picture import Picture
 from edge.wire.outgoing import (
     ALERT_SCHEMA,
     EVENT_SCHEMA,
+    GROUP_SCHEMA,
     AlertPayload,
     EventPayload,
+    GroupAlertPayload,
+    GroupPayload,
     HealthPayload,
     JobPayload,
     JobsPayload,
+    MemberPayload,
     ScorePayload,
     encode,
 )
@@ -112,6 +117,55 @@ def event_of(said: AlertPayload, **more: object) -> EventPayload:
     return msgspec.convert(given | more, EventPayload)
 
 
+def group_of(*members: AlertPayload, more: int = 0) -> tuple[GroupAlertPayload, GroupPayload]:
+    """The alert of a group, and the list of whom it rings for; more: whom the list leaves out."""
+    first, total = members[0], len(members) + more
+    given = msgspec.to_builtins(first) | {
+        "id": "group-1",
+        "asset": GROUP,
+        "track": "utility-air",
+        "group_id": "",
+        "message": f"{total} assets, common utility air",
+        "cause_kind": "utility",
+        "cause": "air",
+        "first_out_asset": first.asset,
+        "first_out_channel": first.top_channel,
+        "first_out_id": first.id,
+        "members_total": total,
+        "members_active": total,
+    }
+    listed = tuple(
+        MemberPayload(
+            id=one.id,
+            count=1,
+            asset=one.asset,
+            track=one.track,
+            top_channel=one.top_channel,
+            severity_num=one.severity_num,
+            begin_ms=one.begin_ms,
+            rang_ms=one.begin_ms,
+            over_ms=None,
+        )
+        for one in members
+    )
+    told = GroupPayload(
+        schema=GROUP_SCHEMA,
+        id="group-1",
+        revision=1,
+        state=first.state,
+        active=1,
+        cause_kind="utility",
+        cause="air",
+        first_out_asset=first.asset,
+        first_out_channel=first.top_channel,
+        ts_ms=first.ts_ms,
+        reason="common cause",
+        members_total=total,
+        members=listed,
+    )
+    return msgspec.convert(given, GroupAlertPayload), told
+
+
 def jobs(
     asset: str, *, ts_ms: int = T0_MS, proposals: int = 0, quote: str = "q", instrument: str = "tcp"
 ) -> JobsPayload:
@@ -161,8 +215,10 @@ def message(said: msgspec.Struct) -> tuple[str, bytes]:
     match said:
         case EventPayload():
             topic = TOPICS.event(said.asset)
-        case AlertPayload():
+        case AlertPayload() | GroupAlertPayload():
             topic = TOPICS.alert(said.asset, said.track)
+        case GroupPayload():
+            topic = TOPICS.group(f"{said.cause_kind}-{said.cause}")
         case JobsPayload():
             topic = TOPICS.job(said.asset)
         case ScorePayload():

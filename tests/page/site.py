@@ -36,7 +36,9 @@ def say(broker: Mosquitto, *said: msgspec.Struct) -> None:
         publisher.publish(TOPICS.status, encode(status), retain=True)
         for one in said:
             topic, payload = message(one)
-            publisher.publish(topic, payload, retain=topic.split("/")[2] in ("alert", "job"))
+            publisher.publish(
+                topic, payload, retain=topic.split("/")[2] in ("alert", "group", "job")
+            )
         publisher.drain()
 
 

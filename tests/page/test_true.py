@@ -13,7 +13,7 @@ from edge.wire.outgoing import JobsPayload, SilencePayload
 from kb.snapshots.build import build
 from tests.broker import plants
 from tests.edge.page_site import PASSWORD, PEOPLE
-from tests.page.said import T0_MS, alert, event_of, health, jobs, message, quiet
+from tests.page.said import T0_MS, alert, event_of, group_of, health, jobs, message, quiet
 from tests.page.site import Watched, say
 from tests.waiting import wait_until
 
@@ -210,6 +210,26 @@ def test_midnight_is_zero_hours_here_and_the_pointer_shows_utc(
             assert (link.get_attribute("href") or "").endswith(f"language={locale[:2]}")
         finally:
             context.close()
+
+
+def test_a_group_names_whom_it_rings_for(
+    mosquitto: Mosquitto, tmp_path: Path, page_of: Callable[[Path], PageProcess], watched: Watched
+) -> None:
+    """Each a way to its own alert; a group is acknowledged, and not shelved."""
+    page = watched.open(page_of(plants.settings(tmp_path)).url)
+    rang = [alert(name, group_id="group-1", annunciate=0) for name in ("r1", "r2")]
+    say(mosquitto, health(), *rang, *group_of(*rang, more=3))
+    page.locator("#alerts .arow", has_text="Group").click()
+    page.locator("#alert .members p", has_text="3 more").wait_for()
+    listed = page.locator("#alert .members li .link")
+    assert listed.all_inner_texts() == [one.message for one in rang]
+    acts = page.locator("#alert .actions button")
+    assert acts.evaluate_all("found => found.map(one => one.dataset.act)") == ["ack", "feedback"]
+    say(mosquitto, alert("r2", revision=2, group_id="group-1", state="NORMAL", active=0))
+    page.locator("#alert .members li", has_text="r2").locator(".chip", has_text="normal").wait_for()
+    listed.first.click()
+    page.locator("#alert .title .asset", has_text="r1").wait_for()
+    assert page.locator("#alert .members").count() == 0
 
 
 def test_an_address_that_was_cut_short_still_opens_the_page(

@@ -23,7 +23,7 @@ export function makeAlert() {
   onChange((changes) => {
     const passed = Math.floor(now() / 60000) !== minute;
     if (some(changes, "alert/", "view", "live", "status")) refresh();
-    if (shown.event && (passed || some(changes, `job/${shown.event.asset}`))) draw();
+    if (shown.event && (passed || some(changes, `job/${shown.event.asset}`, ...(isGroup(shown.event) ? ["alert/", "group/"] : [])))) draw();
     if (shown.event && some(changes, "spike/")) moveTrend(shown.event.asset);
   });
 }
@@ -34,6 +34,7 @@ function idle() {
   fill($("alert"), h("div", { class: "body" }, h("div", { class: "empty" }, t("nothing_selected"))));
 }
 
+const isGroup = (event) => event.asset === "_group"; // its topic has no asset: it rings for many
 const isOver = (event) => ["NORMAL", "CLEARED_ACK"].includes(event.state) && !event.suppressed_or_shelved;
 
 // How it stands. What no list has any more is over, whatever the newest event says that came here.
@@ -84,10 +85,10 @@ function draw(fresh = false) {
   const top = fresh || !before ? 0 : before.scrollTop;
   const focus = fresh ? null : focusIn(place);
   const open = new Set(fresh ? [] : [...place.querySelectorAll("details[open]")].map((one) => one.dataset.of));
-  const trend = makeTrend(event.asset, fresh);
+  const trend = isGroup(event) ? members(state) : [h("h3", {}, t("trend")), makeTrend(event.asset, fresh)];
   const body = h("div", { class: "body" },
     h("div", { class: "title" },
-      h("span", { class: "asset" }, event.asset),
+      h("span", { class: "asset" }, isGroup(event) ? t("group") : event.asset),
       event.functional_location ? h("span", { class: "faint" }, event.functional_location) : "",
       h("span", { class: `chip${tone}` }, stateWord(state)),
       h("span", { class: "chip" }, word("severity", event.severity)),
@@ -95,7 +96,7 @@ function draw(fresh = false) {
       event.fault_class ? h("span", { class: "chip" }, event.fault_class) : ""),
     h("h2", {}, plain({ ...event, message: state.message || event.message })),
     h("p", { class: "since" }, t("since"), " ", time(event.begin_ms, now(), { seconds: true }), " · ", lasting(now() - event.begin_ms), event.count > 1 ? ` · ${t("times", { n: event.count })}` : ""),
-    held(state), value(event), checks(event), h("h3", {}, t("trend")), trend,
+    held(state), value(event), checks(event), trend,
     shares(event), told(event), similar(), works(event), clauses(event, open), history(event, open));
   show(place, fresh, h("div", { class: `edge${tone}` }), body, actions(state));
   body.scrollTop = top;
@@ -193,6 +194,16 @@ function told(event) {
     passages.map((one) => h("blockquote", {}, quoted(one.citation.quote, one.quoted), h("div", {}, source(one)))));
 }
 
+// What a group rings for, the first to begin on top.
+function members(state) {
+  const told = all("group/").find((one) => one.id === state.id)?.members ?? [];
+  const more = state.members_total - told.length; // long lists are cut
+  return h("section", { class: "members" }, h("h3", {}, t("rings_for")), h("ul", { class: "similar" }, told.map((one) => {
+    const row = rowOf(`${one.asset}/${one.id}`);
+    return h("li", {}, h("span", { class: "faint" }, time(one.begin_ms, now())), h("button", { class: "link m", type: "button", onclick: () => view.select(one.asset, one.id) }, row ? row.message : [one.asset, one.top_channel].filter(Boolean).join(": ")), h("span", { class: "chip" }, row ? stateWord(row) : word("state", "NORMAL")));
+  })), more > 0 ? h("p", { class: "faint" }, t("members_more", { n: more })) : "");
+}
+
 function similar() {
   if (!shown.similar.length) return "";
   return h("section", {}, h("h3", {}, t("similar")), h("ul", { class: "similar" }, shown.similar.map((one) =>
@@ -228,7 +239,7 @@ function actions(state) {
   const button = (command, act, text, run, kind = "") => { if (may(command)) made.append(h("button", { type: "button", class: kind, "data-act": act, onclick: run }, text)); };
   if (waits) button("ack", "ack", t("acknowledge"), () => say("ack", id), "first");
   if (state.shelved) button("shelve", "unshelve", t("unshelve"), () => say("shelve", { ...id, action: "unshelve" }));
-  else button("shelve", "shelve", t("shelve"), () => silenceForm("shelve", state));
+  else if (!isGroup(state)) button("shelve", "shelve", t("shelve"), () => silenceForm("shelve", state));
   if (may("feedback")) {
     button("feedback", "feedback", t("feedback"), async () => {
       const said = await askWith(t("feedback"), t("feedback_note"), { choices: ["real", "expected", "nuisance", "sensor", "unsure"].map((name) => [name, word("label", name)]), text: t("note") });
