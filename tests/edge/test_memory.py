@@ -124,14 +124,18 @@ def _own(model: AssetModel, by: float) -> AssetModel:
     )
 
 
+@pytest.mark.not_counted
 def test_an_asset_costs_no_more_than_it_did(tmp_path: Path) -> None:
-    """Of all that is allocated, by how much it grows with the assets: bundle and engine."""
+    """Of all that is allocated, by how much it grows with the assets: bundle and engine.
+
+    Counted lines are allocated too, and whatever else this process does only adds: the less of two.
+    """
     weighed = Weighed(tmp_path)
     few, many = weighed.made(8), weighed.made(40)
     tracemalloc.start(1)
     try:
         weighed.held(few)  # what is made once
-        grown = weighed.held(many) - weighed.held(few)
+        grown = min(weighed.held(many) - weighed.held(few) for _ in range(2))
     finally:
         tracemalloc.stop()
     assert 33_000 < grown / 32 < ASSET_BYTES_MAX
